@@ -1,0 +1,79 @@
+//! One container network as the rootless backend provides it.
+
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use rnet_stack::frame::MacAddr;
+
+/// A container's network: the tap device in its namespace and what answers behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// Name of the tap device in the container's namespace.
+    pub ifname: String,
+    /// MTU of the tap device in bytes, 1280 (576 without IPv6) to 65520.
+    pub mtu: u16,
+    /// The tap device's own address; `None` lets the kernel choose.
+    pub mac: Option<MacAddr>,
+    /// IPv4, unless switched off.
+    pub ipv4: Option<Subnet<Ipv4Addr>>,
+    /// IPv6, unless switched off.
+    pub ipv6: Option<Subnet<Ipv6Addr>>,
+    /// Whether the gateway's address stands for the host's loopback.
+    pub host_loopback: bool,
+    /// Where the host's sockets are bound to.
+    pub outbound: Outbound,
+    /// The name server that queries to the DNS addresses are relayed to; `None` leaves them unanswered.
+    pub dns_upstream: Option<SocketAddr>,
+    /// Bounds on what the container can make rnet hold.
+    pub limits: Limits,
+}
+
+/// The container's subnet in one address family.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Subnet<A> {
+    /// The container's address.
+    pub address: A,
+    /// Prefix length of the subnet in bits.
+    pub prefix: u8,
+    /// The default gateway: rnet itself.
+    pub gateway: A,
+    /// The address at which rnet answers DNS queries.
+    pub dns: A,
+}
+
+/// What outgoing host sockets are bound to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Outbound {
+    /// Source address of IPv4 sockets.
+    pub ipv4: Option<Ipv4Addr>,
+    /// Source address of IPv6 sockets.
+    pub ipv6: Option<Ipv6Addr>,
+    /// The interface that sockets are bound to (SO_BINDTODEVICE).
+    pub interface: Option<String>,
+}
+
+/// Bounds on what one container can make rnet hold. At a bound the newest flow is refused and counted.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// TCP flows, half-open ones included.
+    pub tcp_flows: usize,
+    /// TCP flows whose host side is still connecting.
+    pub tcp_half_open: usize,
+    /// Bytes of all TCP ring buffers together.
+    pub buffer_bytes: usize,
+    /// UDP mappings: container addresses and ports with a host socket.
+    pub udp_mappings: usize,
+    /// ICMP echo mappings: container addresses and identifiers with a ping socket.
+    pub icmp_mappings: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Limits {
+            tcp_flows: 16384,
+            tcp_half_open: 1024,
+            buffer_bytes: 768 << 20,
+            udp_mappings: 4096,
+            icmp_mappings: 256,
+        }
+    }
+}

@@ -1,0 +1,1 @@
+//! What a container asks its link: ARP, neighbour discovery, router advertisements, DHCPv4 and DHCPv6.
