@@ -31,6 +31,8 @@ drop_reasons! {
     Address => "address",
     /// A source-routed packet (RFC 7126 section 4.3), or IPv6 routing header type 0 (RFC 5095).
     SourceRoute => "source_route",
+    /// An IPv6 option that a receiver must not skip when it doesn't know it (RFC 8200 section 4.2).
+    HeaderOption => "header_option",
     /// A transport protocol that is not carried.
     Protocol => "protocol",
     /// A fragment that overlaps another, exceeds the packet, or finds no room.

@@ -3,7 +3,18 @@
 //! `classify` only looks: it checks lengths and checksums and says which flow a frame belongs to; it keeps no state and
 //! copies nothing. Everything here works on bytes that a hostile container chose.
 
+pub mod checksum;
+mod classify;
+mod ipv4;
+mod ipv6;
+mod transport;
+
 use std::net::IpAddr;
+
+pub use classify::{ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, classify, classify_ip, source_mac};
+pub use ipv4::IPV4_HEADER_LEN;
+pub use ipv6::IPV6_HEADER_LEN;
+pub use transport::{ICMPV4, ICMPV6, TCP, UDP};
 
 /// Length of an Ethernet II header in bytes.
 pub const ETHERNET_HEADER_LEN: usize = 14;
@@ -222,3 +233,6 @@ pub struct Fragment<'a> {
     /// The fragment's piece.
     pub payload: &'a [u8],
 }
+
+#[cfg(test)]
+mod tests;
