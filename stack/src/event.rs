@@ -1,5 +1,81 @@
 //! Every reason for which a frame is dropped, declared once: counters, logs and test snapshots derive from this list.
 
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])+ $name:ident => $text:literal,)*) => {
+        /// What is counted besides dropped frames.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+        pub enum Counter { $($(#[doc = $doc])+ $name,)* }
+
+        impl Counter {
+            /// Every counter, in the order of declaration.
+            pub const ALL: &'static [Counter] = &[$(Counter::$name,)*];
+
+            /// The counter's name in logs and metrics.
+            pub const fn name(self) -> &'static str {
+                match self { $(Counter::$name => $text,)* }
+            }
+        }
+    };
+}
+
+counters! {
+    /// Frames that came from the container.
+    FramesIn => "frames_in",
+    /// TCP flows that the container began.
+    TcpFlowsOpened => "tcp_flows_opened",
+    /// TCP flows refused because there were as many as may be.
+    TcpFlowLimit => "tcp_flow_limit",
+    /// TCP flows refused because too many were half open.
+    TcpHalfOpenLimit => "tcp_half_open_limit",
+    /// TCP flows refused because the rings of the others use all the memory they may.
+    TcpBufferLimit => "tcp_buffer_limit",
+    /// Segments answered with a reset because they belong to no flow.
+    TcpNoFlow => "tcp_no_flow",
+    /// UDP mappings made.
+    UdpMappingsOpened => "udp_mappings_opened",
+    /// Datagrams refused because there were as many UDP mappings as may be.
+    UdpMappingLimit => "udp_mapping_limit",
+    /// Datagrams that the host did not take.
+    UdpSendFailed => "udp_send_failed",
+    /// Echo mappings made.
+    EchoMappingsOpened => "echo_mappings_opened",
+    /// Echo requests refused because there were as many echo mappings as may be.
+    EchoMappingLimit => "echo_mapping_limit",
+    /// Echo requests refused because the host allows no ping sockets (net.ipv4.ping_group_range).
+    EchoForbidden => "echo_forbidden",
+    /// ICMP errors sent to the container.
+    IcmpErrorsSent => "icmp_errors_sent",
+    /// Times that the host was out of descriptors, ports or memory.
+    HostExhausted => "host_exhausted",
+}
+
+/// A count for each [`Counter`].
+#[derive(Clone, Debug)]
+pub struct Counters([u64; Counter::ALL.len()]);
+
+impl Default for Counters {
+    fn default() -> Self {
+        Counters([0; Counter::ALL.len()])
+    }
+}
+
+impl Counters {
+    /// Counts one.
+    pub fn count(&mut self, counter: Counter) {
+        self.0[counter as usize] += 1;
+    }
+
+    /// The count so far.
+    pub fn get(&self, counter: Counter) -> u64 {
+        self.0[counter as usize]
+    }
+
+    /// All counters with their counts.
+    pub fn iter(&self) -> impl Iterator<Item = (Counter, u64)> + '_ {
+        Counter::ALL.iter().map(|&counter| (counter, self.get(counter)))
+    }
+}
+
 macro_rules! drop_reasons {
     ($($(#[doc = $doc:literal])+ $name:ident => $text:literal,)*) => {
         /// Why a frame from the container was dropped.
@@ -39,6 +115,12 @@ drop_reasons! {
     Fragment => "fragment",
     /// Multicast or broadcast that no service here answers.
     Multicast => "multicast",
+    /// A SYN that was sent again while the host side still connects.
+    SynRetransmission => "syn_retransmission",
+    /// A message that answers nothing that is known here.
+    Unrelated => "unrelated",
+    /// A datagram from the host's loopback, or of the wrong family, that must not enter.
+    HostSource => "host_source",
 }
 
 /// A count for each [`DropReason`].

@@ -1,0 +1,152 @@
+//! A bounded table of idle-expiring mappings: a key of the container's and a host socket behind it.
+
+use std::collections::HashMap;
+use std::hash::Hash;
+
+use foldhash::fast::FixedState;
+use slab::Slab;
+
+use super::{Armed, Timers};
+use crate::{Duration, Instant};
+
+/// Why a mapping could not be made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MapError {
+    /// The table holds as many as it may.
+    Full,
+}
+
+/// Mappings by key and by number, forgotten after they were idle for their time-out.
+#[derive(Debug)]
+pub struct Mappings<K, V> {
+    by_key: HashMap<K, u32, FixedState>,
+    entries: Slab<Entry<K, V>>,
+    timers: Timers,
+    limit: usize,
+}
+
+#[derive(Debug)]
+struct Entry<K, V> {
+    key: K,
+    value: V,
+    expires: Instant,
+    armed: Armed,
+}
+
+impl<K: Copy + Eq + Hash, V> Mappings<K, V> {
+    /// A table of at most `limit` mappings.
+    pub fn new(limit: usize, seed: u64) -> Self {
+        Mappings {
+            by_key: HashMap::with_hasher(FixedState::with_seed(seed)),
+            entries: Slab::new(),
+            timers: Timers::default(),
+            limit: limit.min(u32::MAX as usize),
+        }
+    }
+
+    /// The number of a key's mapping.
+    pub fn find(&self, key: &K) -> Option<u32> {
+        self.by_key.get(key).copied()
+    }
+
+    /// Makes a mapping and returns its number.
+    ///
+    /// # Errors
+    /// When the table is full; nothing is displaced.
+    pub fn insert(&mut self, key: K, value: V, expires: Instant) -> Result<u32, MapError> {
+        if self.entries.len() >= self.limit {
+            return Err(MapError::Full);
+        }
+        let id = self.entries.insert(Entry { key, value, expires, armed: Armed::default() }) as u32;
+        self.by_key.insert(key, id);
+        let entry = &mut self.entries[id as usize];
+        self.timers.arm(id, &mut entry.armed, expires);
+        Ok(id)
+    }
+
+    /// A mapping by number.
+    pub fn get(&self, id: u32) -> Option<(&K, &V)> {
+        self.entries.get(id as usize).map(|entry| (&entry.key, &entry.value))
+    }
+
+    /// A mapping by number, to be changed.
+    pub fn get_mut(&mut self, id: u32) -> Option<(&K, &mut V)> {
+        self.entries.get_mut(id as usize).map(|entry| (&entry.key, &mut entry.value))
+    }
+
+    /// Puts the end of a mapping off until `idle` from now.
+    pub fn touch(&mut self, id: u32, now: Instant, idle: Duration) {
+        if let Some(entry) = self.entries.get_mut(id as usize) {
+            entry.expires = now + idle;
+            self.timers.arm(id, &mut entry.armed, entry.expires);
+        }
+    }
+
+    /// Forgets a mapping.
+    pub fn remove(&mut self, id: u32) -> Option<V> {
+        let mut entry = self.entries.try_remove(id as usize)?;
+        self.timers.disarm(id, &mut entry.armed);
+        self.by_key.remove(&entry.key);
+        Some(entry.value)
+    }
+
+    /// Forgets one mapping that was idle for too long and returns its number.
+    pub fn expire(&mut self, now: Instant) -> Option<u32> {
+        while let Some(id) = self.timers.pop_due(now) {
+            let Some(entry) = self.entries.get_mut(id as usize) else { continue };
+            entry.armed.fired();
+            if entry.expires <= now {
+                self.remove(id);
+                return Some(id);
+            }
+            self.timers.arm(id, &mut entry.armed, entry.expires);
+        }
+        None
+    }
+
+    /// When [`Mappings::expire`] may next have something to do.
+    pub fn next_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// How many mappings there are.
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn secs(s: i64) -> Instant {
+        Instant::from_secs(s)
+    }
+
+    #[test]
+    fn a_full_table_refuses_the_newest_and_keeps_the_rest() {
+        let mut table = Mappings::new(2, 1);
+        let a = table.insert("a", 1, secs(10)).unwrap();
+        table.insert("b", 2, secs(10)).unwrap();
+        assert_eq!(table.insert("c", 3, secs(10)), Err(MapError::Full));
+        assert_eq!(table.find(&"a"), Some(a));
+        table.remove(a);
+        assert!(table.insert("c", 3, secs(10)).is_ok());
+    }
+
+    #[test]
+    fn a_touched_mapping_outlives_its_first_deadline() {
+        let mut table = Mappings::new(2, 1);
+        let a = table.insert("a", 1, secs(10)).unwrap();
+        table.touch(a, secs(5), Duration::from_secs(30));
+        assert_eq!(table.expire(secs(10)), None);
+        assert_eq!(table.next_timeout(), Some(secs(35)));
+        assert_eq!(table.expire(secs(35)), Some(a));
+        assert!(table.is_empty() && table.next_timeout().is_none());
+    }
+}

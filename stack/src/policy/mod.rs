@@ -1,0 +1,126 @@
+//! Where a flow from the container may go, decided before it is admitted, and what a host address looks like inside.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use crate::config::Config;
+use crate::edge::Family;
+use crate::event::DropReason;
+
+/// What is to be done with a flow to a destination.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Let the host talk to this address.
+    Forward(SocketAddr),
+    /// It is a query to the link's name server: ask this one.
+    Dns(SocketAddr),
+    /// The link itself is meant, and has nothing there: refuse as a host does that has no listener.
+    Refuse,
+    /// The link's gateway stands for the host's loopback, which is not to be reached.
+    NoRoute,
+    /// Not an address that anything can be sent to.
+    Drop(DropReason),
+}
+
+const DNS_PORT: u16 = 53;
+
+/// Judges a TCP or UDP destination.
+pub fn outbound(config: &Config, to: IpAddr, port: u16) -> Verdict {
+    if is_dns_address(config, to) {
+        return match config.dns_upstream {
+            Some(upstream) if port == DNS_PORT => Verdict::Dns(upstream),
+            _ => Verdict::Refuse,
+        };
+    }
+    if is_gateway(config, to) {
+        return if config.host_loopback {
+            Verdict::Forward(SocketAddr::new(loopback(Family::of(to)), port))
+        } else {
+            Verdict::NoRoute
+        };
+    }
+    match unusable(config, to) {
+        Some(reason) => Verdict::Drop(reason),
+        None => Verdict::Forward(SocketAddr::new(to, port)),
+    }
+}
+
+/// Whether the link itself answers at this address.
+pub fn is_own(config: &Config, to: IpAddr) -> bool {
+    is_gateway(config, to) || is_dns_address(config, to)
+}
+
+/// What the sender of a datagram that came to a host socket is called inside; `None` when nothing from it may enter.
+pub fn inbound(config: &Config, from: SocketAddr, family: Family) -> Option<SocketAddr> {
+    let ip = from.ip().to_canonical();
+    if ip.is_loopback() {
+        let gateway = match family {
+            Family::V4 => config.gateway4().map(IpAddr::V4),
+            Family::V6 => config.gateway6().map(IpAddr::V6),
+        };
+        return gateway.filter(|_| config.host_loopback).map(|gateway| SocketAddr::new(gateway, from.port()));
+    }
+    (Family::of(ip) == family).then(|| SocketAddr::new(ip, from.port()))
+}
+
+/// The link's name server in this family, as a query's answer comes from it.
+pub fn dns_server(config: &Config, family: Family) -> Option<SocketAddr> {
+    let ip = match family {
+        Family::V4 => IpAddr::V4(config.link.ipv4.as_ref()?.dns),
+        Family::V6 => IpAddr::V6(config.link.ipv6.as_ref()?.dns),
+    };
+    Some(SocketAddr::new(ip, DNS_PORT))
+}
+
+fn is_dns_address(config: &Config, to: IpAddr) -> bool {
+    match to {
+        IpAddr::V4(to) => config.link.ipv4.as_ref().is_some_and(|v4| v4.dns == to),
+        IpAddr::V6(to) => config.link.ipv6.as_ref().is_some_and(|v6| v6.dns == to),
+    }
+}
+
+fn is_gateway(config: &Config, to: IpAddr) -> bool {
+    match to {
+        IpAddr::V4(to) => config.gateway4() == Some(to),
+        IpAddr::V6(to) => config.gateway6() == Some(to) || to.is_unicast_link_local(),
+    }
+}
+
+fn loopback(family: Family) -> IpAddr {
+    match family {
+        Family::V4 => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        Family::V6 => IpAddr::V6(Ipv6Addr::LOCALHOST),
+    }
+}
+
+/// Addresses that a host must not be asked to talk to. Many of them mean the host itself: 0.0.0.0 and :: connect to
+/// loopback on Linux, and an IPv4-mapped address gets round every rule for IPv4.
+fn unusable(config: &Config, to: IpAddr) -> Option<DropReason> {
+    match to {
+        IpAddr::V4(to) => {
+            let subnet_broadcast = config.link.ipv4.as_ref().is_some_and(|v4| {
+                let host_bits = u32::MAX.checked_shr(u32::from(v4.prefix)).unwrap_or(0);
+                v4.prefix < 31 && to.to_bits() == v4.address.to_bits() | host_bits
+            });
+            if to.is_multicast() || to.is_broadcast() || subnet_broadcast {
+                Some(DropReason::Multicast)
+            } else if to.is_loopback() || to.octets()[0] == 0 || to.octets()[0] >= 240 {
+                Some(DropReason::Address)
+            } else {
+                None
+            }
+        }
+        IpAddr::V6(to) => {
+            let embeds_ipv4 = matches!(to.segments(), [0, 0, 0, 0, 0, 0 | 0xffff, _, _]);
+            if to.is_multicast() {
+                Some(DropReason::Multicast)
+            } else if embeds_ipv4 || to.is_loopback() || to.is_unspecified() {
+                Some(DropReason::Address)
+            } else {
+                None
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,409 @@
+//! The whole stack: takes a frame or a host event, finds its one owner, and lets it act.
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::config::Config;
+use crate::edge::{Edge, FlowId, HostError, PingId, RingMemory, UdpId};
+use crate::event::{Counter, Counters, DropCounters, DropReason};
+use crate::flow::FlowKey;
+use crate::frame::{
+    IcmpMessage, IpPacket, MacAddr, Offload, Packet, Reassembly, ReassemblyLimits, TcpFlags, TcpSegment, Transport,
+    UdpDatagram, classify, classify_ip, source_mac, strip_options,
+};
+use crate::icmp::{ECHO_REQUEST_V4, ECHO_REQUEST_V6, EchoFlows, HostIcmp};
+use crate::link::{IcmpError, Wire};
+use crate::neighbour::Link;
+use crate::policy::{self, Verdict};
+use crate::tcp::{Readiness, TcpFlows, Unreachable};
+use crate::udp::{QuotedDatagram, UdpFlows};
+use crate::{Duration, Instant};
+
+/// How often routers repeat themselves once somebody asked, well within the lifetime that they announce.
+const ADVERTISE_EVERY: Duration = Duration::from_secs(600);
+
+/// One container's network, as seen from its link.
+///
+/// The driver calls [`Stack::handle_frame`] and the host event methods, then [`Stack::flush`] once for a batch of them;
+/// it waits no longer than until [`Stack::poll_timeout`] and then calls [`Stack::handle_timeout`].
+pub struct Stack<M> {
+    config: Config,
+    wire: Wire,
+    link: Link,
+    reassembly: Reassembly,
+    tcp: TcpFlows<M>,
+    udp: UdpFlows,
+    echo: EchoFlows,
+    counters: Counters,
+    drops: DropCounters,
+    /// When the next unsolicited router advertisement is due, if the container ever asked for one.
+    advertise_at: Option<Instant>,
+}
+
+/// How much a stack holds just now.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Holdings {
+    /// TCP flows, half-open ones included.
+    pub tcp_flows: usize,
+    /// Half-open TCP flows.
+    pub tcp_half_open: usize,
+    /// Bytes of the rings of TCP flows.
+    pub buffer_bytes: usize,
+    /// UDP mappings.
+    pub udp_mappings: usize,
+    /// ICMP echo mappings.
+    pub icmp_mappings: usize,
+    /// Bytes held for incomplete packets.
+    pub reassembly_bytes: usize,
+}
+
+impl<M: RingMemory> Stack<M> {
+    /// A stack that takes the memory of its rings from `memory`.
+    pub fn new(config: Config, memory: M, now: Instant) -> Stack<M> {
+        let limits = config.limits;
+        Stack {
+            wire: Wire::new(&config),
+            link: Link::new(config.link.clone()),
+            reassembly: Reassembly::new(ReassemblyLimits::default()),
+            tcp: TcpFlows::new(limits, memory, config.seed, now),
+            udp: UdpFlows::new(limits.udp_mappings, config.seed),
+            echo: EchoFlows::new(limits.icmp_mappings, config.seed),
+            counters: Counters::default(),
+            drops: DropCounters::default(),
+            advertise_at: None,
+            config,
+        }
+    }
+
+    /// Takes a frame from the container.
+    pub fn handle_frame<E: Edge>(&mut self, now: Instant, frame: &[u8], offload: Offload, edge: &mut E) {
+        self.counters.count(Counter::FramesIn);
+        let done = match classify(frame, offload.checksum) {
+            Ok(Packet::Arp(arp)) => {
+                self.wire.learn(arp.sender_mac);
+                if let Some(reply) = self.link.handle_arp(&arp) {
+                    self.wire.send(reply, edge);
+                }
+                Ok(())
+            }
+            Ok(Packet::Ip(packet)) => {
+                if let Some(mac) = source_mac(frame) {
+                    self.wire.learn(mac);
+                    self.packet(now, mac, &packet, offload, edge)
+                } else {
+                    Ok(())
+                }
+            }
+            Err(reason) => Err(reason),
+        };
+        if let Err(reason) = done {
+            self.drops.count(reason);
+        }
+    }
+
+    fn packet<E: Edge>(
+        &mut self,
+        now: Instant,
+        mac: MacAddr,
+        packet: &IpPacket<'_>,
+        offload: Offload,
+        edge: &mut E,
+    ) -> Result<(), DropReason> {
+        match &packet.transport {
+            Transport::Tcp(segment) => self.segment(now, packet, segment, edge),
+            Transport::Udp(datagram) => self.datagram(now, mac, packet, datagram, offload, edge),
+            Transport::Icmpv4(message) => self.icmpv4(now, packet, message, edge),
+            Transport::Icmpv6(message) => self.icmpv6(now, mac, packet, message, edge),
+            Transport::Fragment(_) => {
+                let Some(whole) = self.reassembly.insert(now, packet)? else { return Ok(()) };
+                let whole = classify_ip(&whole, crate::frame::Checksum::Unverified)?;
+                self.packet(now, mac, &whole, Offload::default(), edge)
+            }
+            Transport::Other(_) => Err(DropReason::Protocol),
+        }
+    }
+
+    /// Says so when a packet may not travel on. The link itself is no hop away.
+    fn expired<E: Edge>(&mut self, packet: &IpPacket<'_>, edge: &mut E) -> bool {
+        let expired = packet.ttl <= 1 && !policy::is_own(&self.config, packet.dst) && !is_multicast(packet.dst);
+        if expired {
+            self.wire.error(&self.config, packet, IcmpError::TimeExceeded, &mut self.counters, edge);
+        }
+        expired
+    }
+
+    fn segment<E: Edge>(
+        &mut self,
+        now: Instant,
+        packet: &IpPacket<'_>,
+        segment: &TcpSegment<'_>,
+        edge: &mut E,
+    ) -> Result<(), DropReason> {
+        if packet.has_options {
+            // smoltcp does not look behind IPv6 extension headers.
+            let stripped = strip_options(packet);
+            let packet = classify_ip(&stripped, crate::frame::Checksum::Valid)?;
+            let Transport::Tcp(segment) = packet.transport else { return Err(DropReason::Malformed) };
+            return self.segment(now, &packet, &segment, edge);
+        }
+        let framing = *self.wire.framing();
+        if let Some(id) = self.tcp.find(&FlowKey::of(packet, segment)) {
+            return self.tcp.segment(now, id, packet, segment, &framing, edge);
+        }
+        let flags = segment.flags;
+        let opens = flags.contains(TcpFlags::SYN)
+            && !flags.contains(TcpFlags::ACK)
+            && !flags.contains(TcpFlags::RST)
+            && !flags.contains(TcpFlags::FIN);
+        if !opens || segment.src_port == 0 || segment.dst_port == 0 {
+            if is_multicast(packet.dst) {
+                return Err(DropReason::Multicast);
+            }
+            self.counters.count(Counter::TcpNoFlow);
+            self.tcp.refuse(now, packet.bytes, &framing, edge);
+            return Ok(());
+        }
+        if self.expired(packet, edge) {
+            return Ok(());
+        }
+        match policy::outbound(&self.config, packet.dst, segment.dst_port) {
+            Verdict::Forward(to) | Verdict::Dns(to) => {
+                let opened = self.tcp.open(now, packet, segment, to, &framing, &mut self.counters, edge);
+                self.tell(opened, edge);
+            }
+            Verdict::Refuse => self.tcp.refuse(now, packet.bytes, &framing, edge),
+            Verdict::NoRoute => {
+                self.wire.error(&self.config, packet, IcmpError::NoRoute, &mut self.counters, edge);
+            }
+            Verdict::Drop(reason) => return Err(reason),
+        }
+        Ok(())
+    }
+
+    /// Tells the container by ICMP that its SYN could not be delivered.
+    fn tell<E: Edge>(&mut self, outcome: Result<(), Unreachable>, edge: &mut E) {
+        let Err(Unreachable { packet, error }) = outcome else { return };
+        let Some(error) = crate::udp::unreachable(error) else { return };
+        if let Ok(packet) = classify_ip(&packet, crate::frame::Checksum::Valid) {
+            self.wire.error(&self.config, &packet, error, &mut self.counters, edge);
+        }
+    }
+
+    fn datagram<E: Edge>(
+        &mut self,
+        now: Instant,
+        mac: MacAddr,
+        packet: &IpPacket<'_>,
+        datagram: &UdpDatagram<'_>,
+        offload: Offload,
+        edge: &mut E,
+    ) -> Result<(), DropReason> {
+        if self.link.is_link_service(packet, datagram) {
+            if let Some(reply) = self.link.handle_udp(mac, packet, datagram) {
+                self.wire.send(reply, edge);
+            }
+            return Ok(());
+        }
+        if packet.src.is_unspecified() {
+            return Err(DropReason::Address);
+        }
+        if self.expired(packet, edge) {
+            return Ok(());
+        }
+        let (wire, counters) = (&mut self.wire, &mut self.counters);
+        self.udp.outgoing(now, &self.config, packet, datagram, offload, wire, counters, edge)
+    }
+
+    fn icmpv4<E: Edge>(
+        &mut self,
+        now: Instant,
+        packet: &IpPacket<'_>,
+        message: &IcmpMessage<'_>,
+        edge: &mut E,
+    ) -> Result<(), DropReason> {
+        match (message.kind, message.code) {
+            (ECHO_REQUEST_V4, 0) => self.echo_request(now, packet, message, edge),
+            (3, 3) => self.guest_unreachable(message, edge),
+            _ => Err(DropReason::Unrelated),
+        }
+    }
+
+    fn icmpv6<E: Edge>(
+        &mut self,
+        now: Instant,
+        mac: MacAddr,
+        packet: &IpPacket<'_>,
+        message: &IcmpMessage<'_>,
+        edge: &mut E,
+    ) -> Result<(), DropReason> {
+        match (message.kind, message.code) {
+            (ECHO_REQUEST_V6, 0) => self.echo_request(now, packet, message, edge),
+            (1, 4) => self.guest_unreachable(message, edge),
+            (133..=137, _) => {
+                if message.kind == 133 {
+                    self.advertise_at = Some(now + ADVERTISE_EVERY);
+                }
+                if let Some(reply) = self.link.handle_icmpv6(mac, packet, message) {
+                    self.wire.send(reply, edge);
+                }
+                Ok(())
+            }
+            _ => Err(DropReason::Unrelated),
+        }
+    }
+
+    fn echo_request<E: Edge>(
+        &mut self,
+        now: Instant,
+        packet: &IpPacket<'_>,
+        message: &IcmpMessage<'_>,
+        edge: &mut E,
+    ) -> Result<(), DropReason> {
+        if packet.src.is_unspecified() {
+            return Err(DropReason::Address);
+        }
+        if self.expired(packet, edge) {
+            return Ok(());
+        }
+        self.echo.request(now, &self.config, packet, message, &mut self.wire, &mut self.counters, edge)
+    }
+
+    fn guest_unreachable<E: Edge>(&mut self, message: &IcmpMessage<'_>, edge: &mut E) -> Result<(), DropReason> {
+        let quoted = QuotedDatagram::parse(message.body).ok_or(DropReason::Unrelated)?;
+        self.udp.guest_unreachable(&self.config, &quoted, edge)
+    }
+
+    /// Tells that the host side of a flow is connected, and what its socket is ready for.
+    pub fn tcp_connected<E: Edge>(&mut self, now: Instant, flow: FlowId, ready: Readiness, edge: &mut E) {
+        let framing = *self.wire.framing();
+        self.tcp.connected(now, flow, ready, &framing, &mut self.counters, edge);
+    }
+
+    /// Tells that the host side of a flow could not connect. The edge forgets the flow.
+    pub fn tcp_connect_failed<E: Edge>(&mut self, now: Instant, flow: FlowId, error: HostError, edge: &mut E) {
+        let framing = *self.wire.framing();
+        let outcome = self.tcp.fail(now, flow, error, &framing, &mut self.counters, edge);
+        self.tell(outcome, edge);
+    }
+
+    /// Whether the host side of a flow has yet to connect.
+    pub fn tcp_connecting(&self, flow: FlowId) -> bool {
+        self.tcp.connecting(flow)
+    }
+
+    /// Tells what a connected flow's host socket has become ready for.
+    pub fn tcp_ready(&mut self, flow: FlowId, ready: Readiness) {
+        self.tcp.host_ready(flow, ready);
+    }
+
+    /// Takes datagrams that came to a mapping's host socket. Their payload stands in `buffer` from
+    /// [`crate::DATAGRAM_HEADROOM`] on: one datagram, or several of `segment` bytes each but the last.
+    pub fn udp_received<E: Edge>(
+        &mut self,
+        now: Instant,
+        mapping: UdpId,
+        from: SocketAddr,
+        buffer: &mut [u8],
+        segment: Option<u16>,
+        edge: &mut E,
+    ) {
+        if let Err(reason) =
+            self.udp.incoming(now, &self.config, mapping, from, buffer, segment, &mut self.wire, edge)
+        {
+            self.drops.count(reason);
+        }
+    }
+
+    /// Takes an ICMP error from the error queue of a mapping's host socket.
+    pub fn udp_error<E: Edge>(&mut self, mapping: UdpId, icmp: &HostIcmp<'_>, edge: &mut E) {
+        self.udp.host_error(&self.config, mapping, icmp, &mut self.wire, &mut self.counters, edge);
+    }
+
+    /// Takes an echo reply that came to a mapping's ping socket.
+    pub fn ping_received<E: Edge>(
+        &mut self,
+        now: Instant,
+        mapping: PingId,
+        from: IpAddr,
+        sequence: u16,
+        data: &[u8],
+        edge: &mut E,
+    ) {
+        if let Err(reason) =
+            self.echo.reply(now, &self.config, mapping, from, sequence, data, &mut self.wire, edge)
+        {
+            self.drops.count(reason);
+        }
+    }
+
+    /// Takes an ICMP error from the error queue of a mapping's ping socket.
+    pub fn ping_error<E: Edge>(&mut self, mapping: PingId, icmp: &HostIcmp<'_>, edge: &mut E) {
+        self.echo.host_error(&self.config, mapping, icmp, &mut self.wire, &mut self.counters, edge);
+    }
+
+    /// Gives every TCP flow that something happened to its turn: bytes to and from the host, packets to the container.
+    pub fn flush<E: Edge>(&mut self, now: Instant, edge: &mut E) {
+        let framing = *self.wire.framing();
+        self.tcp.flush(now, &framing, edge);
+    }
+
+    /// When [`Stack::handle_timeout`] is to be called next.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        [
+            self.tcp.next_timeout(),
+            self.udp.next_timeout(),
+            self.echo.next_timeout(),
+            self.reassembly.poll_timeout(),
+            self.advertise_at,
+        ]
+        .into_iter()
+        .flatten()
+        .min()
+    }
+
+    /// Does what is due. Call [`Stack::flush`] afterwards.
+    pub fn handle_timeout<E: Edge>(&mut self, now: Instant, edge: &mut E) {
+        self.tcp.handle_timeout(now);
+        self.udp.handle_timeout(now, edge);
+        self.echo.handle_timeout(now, edge);
+        for _ in 0..self.reassembly.handle_timeout(now) {
+            self.drops.count(DropReason::Fragment);
+        }
+        if self.advertise_at.is_some_and(|at| at <= now) {
+            self.advertise_at = Some(now + ADVERTISE_EVERY);
+            if let Some(advertisement) = self.link.advertise() {
+                self.wire.send(advertisement, edge);
+            }
+        }
+    }
+
+    /// How much the stack holds just now.
+    pub fn holdings(&self) -> Holdings {
+        Holdings {
+            tcp_flows: self.tcp.len(),
+            tcp_half_open: self.tcp.half_open(),
+            buffer_bytes: self.tcp.committed(),
+            udp_mappings: self.udp.len(),
+            icmp_mappings: self.echo.len(),
+            reassembly_bytes: self.reassembly.bytes(),
+        }
+    }
+
+    /// What was counted.
+    pub fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// Frames dropped, by reason.
+    pub fn drops(&self) -> &DropCounters {
+        &self.drops
+    }
+
+    /// What the stack was told when it was made.
+    pub fn config(&self) -> &Config {
+        &self.config
+    }
+}
+
+fn is_multicast(ip: IpAddr) -> bool {
+    ip.is_multicast() || ip == IpAddr::V4(std::net::Ipv4Addr::BROADCAST)
+}

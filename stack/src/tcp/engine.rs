@@ -1,0 +1,136 @@
+//! One smoltcp interface for all flows, fed one packet at a time.
+//!
+//! smoltcp looks at every socket of a set for every packet, so each flow has a set of its own with one socket in it, and
+//! the interface, which holds no per-flow state with `Medium::Ip` and any-IP, takes the set as an argument.
+
+use smoltcp::iface::{Config, Interface, SocketSet};
+use smoltcp::phy::{Checksum, ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxToken, TxToken};
+use smoltcp::wire::HardwareAddress;
+
+use crate::edge::HEADROOM;
+use crate::frame::ETHERNET_HEADER_LEN;
+use crate::{Duration, Instant};
+
+/// Where an IP packet begins in the buffer that packets are emitted to.
+pub(crate) const IP_START: usize = HEADROOM + ETHERNET_HEADER_LEN;
+
+/// The largest IP packet.
+const IP_MAX: usize = 65535;
+
+/// The shared interface and the buffer that it emits packets to.
+pub(crate) struct Engine {
+    iface: Interface,
+    buffer: Box<[u8]>,
+    nobody: SocketSet<'static>,
+}
+
+impl Engine {
+    pub(crate) fn new(seed: u64, now: Instant) -> Engine {
+        let mut buffer = vec![0; IP_START + IP_MAX].into_boxed_slice();
+        let mut config = Config::new(HardwareAddress::Ip);
+        config.random_seed = seed;
+        let mut iface = Interface::new(config, &mut OnePacket::new(None, &mut buffer), now);
+        iface.set_any_ip(true);
+        Engine { iface, buffer, nobody: SocketSet::new(Vec::new()) }
+    }
+
+    /// Feeds a packet to a flow's socket; returns the length of the IP packet that answers it at once, if any.
+    pub(crate) fn feed(&mut self, now: Instant, set: &mut SocketSet<'static>, packet: &[u8]) -> Option<usize> {
+        let mut device = OnePacket::new(Some(packet), &mut self.buffer);
+        self.iface.poll_ingress_single(now, &mut device, set);
+        device.written()
+    }
+
+    /// Feeds a packet to no socket at all, which answers any segment with the reset that it calls for.
+    pub(crate) fn refuse(&mut self, now: Instant, packet: &[u8]) -> Option<usize> {
+        let mut device = OnePacket::new(Some(packet), &mut self.buffer);
+        self.iface.poll_ingress_single(now, &mut device, &mut self.nobody);
+        device.written()
+    }
+
+    /// Lets a flow's socket emit one packet; returns its length.
+    pub(crate) fn emit(&mut self, now: Instant, set: &mut SocketSet<'static>) -> Option<usize> {
+        let mut device = OnePacket::new(None, &mut self.buffer);
+        self.iface.poll_egress(now, &mut device, set);
+        device.written()
+    }
+
+    /// When the socket next wants to be asked for a packet without anything having come in.
+    pub(crate) fn deadline(&mut self, now: Instant, set: &SocketSet<'static>) -> Option<Instant> {
+        // A socket that wants the turn at once although it has just had it would spin; let it wait for a moment.
+        self.iface.poll_at(now, set).map(|at| if at <= now { now + Duration::from_millis(1) } else { at })
+    }
+
+    /// The emitted packet of `len` bytes, with room for an Ethernet header and the edge's header before it.
+    pub(crate) fn buffer(&mut self, len: usize) -> &mut [u8] {
+        &mut self.buffer[..(IP_START + len).min(IP_START + IP_MAX)]
+    }
+}
+
+/// A device that holds one packet to be received and has room for one to be sent.
+struct OnePacket<'p, 'b> {
+    incoming: Option<&'p [u8]>,
+    outgoing: &'b mut [u8],
+    written: usize,
+}
+
+impl<'p, 'b> OnePacket<'p, 'b> {
+    fn new(incoming: Option<&'p [u8]>, outgoing: &'b mut [u8]) -> Self {
+        OnePacket { incoming, outgoing, written: 0 }
+    }
+
+    fn written(&self) -> Option<usize> {
+        (self.written > 0).then_some(self.written)
+    }
+}
+
+impl Device for OnePacket<'_, '_> {
+    type RxToken<'a>
+        = Incoming<'a>
+    where
+        Self: 'a;
+    type TxToken<'a>
+        = Outgoing<'a>
+    where
+        Self: 'a;
+
+    fn receive(&mut self, _now: Instant) -> Option<(Incoming<'_>, Outgoing<'_>)> {
+        let packet = self.incoming.take()?;
+        Some((Incoming(packet), Outgoing { buffer: self.outgoing, written: &mut self.written }))
+    }
+
+    fn transmit(&mut self, _now: Instant) -> Option<Outgoing<'_>> {
+        (self.written == 0).then_some(Outgoing { buffer: self.outgoing, written: &mut self.written })
+    }
+
+    fn capabilities(&self) -> DeviceCapabilities {
+        let mut checksum = ChecksumCapabilities::ignored();
+        // Incoming packets were verified when they were classified; outgoing TCP checksums are left to the device.
+        checksum.ipv4 = Checksum::Tx;
+        let mut capabilities = DeviceCapabilities::default();
+        capabilities.medium = Medium::Ip;
+        capabilities.max_transmission_unit = IP_MAX;
+        capabilities.checksum = checksum;
+        capabilities
+    }
+}
+
+struct Incoming<'a>(&'a [u8]);
+
+impl RxToken for Incoming<'_> {
+    fn consume<R, F: FnOnce(&[u8]) -> R>(self, f: F) -> R {
+        f(self.0)
+    }
+}
+
+struct Outgoing<'a> {
+    buffer: &'a mut [u8],
+    written: &'a mut usize,
+}
+
+impl TxToken for Outgoing<'_> {
+    fn consume<R, F: FnOnce(&mut [u8]) -> R>(self, len: usize, f: F) -> R {
+        *self.written = len;
+        f(&mut self.buffer[IP_START..IP_START + len])
+    }
+}

@@ -1,0 +1,309 @@
+//! One open flow: bytes between its host socket and its smoltcp socket, and how either end's close reaches the other.
+
+use smoltcp::socket::tcp::State;
+
+use super::emit::{Framing, finish};
+use super::endpoint::{ACK_DELAY, Endpoint};
+use super::engine::Engine;
+use super::nudge::LastSeen;
+use crate::edge::{Close, Edge, FlowId, HostError};
+use crate::frame::{TcpFlags, TcpSegment};
+use crate::{Duration, Instant};
+
+/// What the host's events told about a flow's socket since it was last found wanting (edge-triggered readiness).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Readiness {
+    /// There may be bytes to receive.
+    pub readable: bool,
+    /// There may be room to send.
+    pub writable: bool,
+    /// The peer closed its half or the connection is broken: receive until that shows.
+    pub hang_up: bool,
+}
+
+impl std::ops::BitOrAssign for Readiness {
+    fn bitor_assign(&mut self, more: Readiness) {
+        self.readable |= more.readable;
+        self.writable |= more.writable;
+        self.hang_up |= more.hang_up;
+    }
+}
+
+/// How long the container may take to finish its handshake: it is on the same machine.
+const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
+
+/// How long bytes that are underway towards one end may hold up a reset from the other.
+const RESET_GRACE: Duration = Duration::from_secs(5);
+
+/// How long a host peer may leave bytes of a flow that the container has finished with unread before it is given up.
+const DRAIN_LIMIT: Duration = Duration::from_secs(60);
+
+/// What is to become of a flow after it had its turn.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    /// It goes on; due again at this time at the latest, if any.
+    Open(Option<Instant>),
+    /// The container's side has ended: its name may be used anew while the host is still given what was sent.
+    Draining(Instant),
+    /// It is over.
+    Over,
+}
+
+/// A flow whose host side is connected.
+pub(crate) struct OpenFlow {
+    pub(crate) endpoint: Box<Endpoint>,
+    /// The MSS that the container named: what the device cuts to.
+    mss: u16,
+    ready: Readiness,
+    /// The container's last segment, to nudge the socket with.
+    last_seen: LastSeen,
+    host: HostSide,
+    guest: GuestSide,
+    /// The end of the patience that the current state calls for.
+    limit: Option<Instant>,
+    /// When bytes last went into a ring.
+    pub(crate) active: Instant,
+}
+
+/// The host side of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum HostSide {
+    /// Both halves work.
+    Open,
+    /// The host's end of stream was seen; the container may still send.
+    Ended,
+    /// The connection broke; its socket is closed.
+    Broken,
+}
+
+/// The container's side of a flow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum GuestSide {
+    /// It may still send.
+    Open,
+    /// Its FIN was passed on.
+    ShutDown,
+    /// It is gone; what it sent is still to be delivered.
+    Gone(Close),
+}
+
+impl OpenFlow {
+    pub(crate) fn new(endpoint: Box<Endpoint>, mss: u16, ready: Readiness, now: Instant) -> OpenFlow {
+        OpenFlow {
+            endpoint,
+            mss,
+            ready,
+            last_seen: LastSeen::default(),
+            host: HostSide::Open,
+            guest: GuestSide::Open,
+            limit: Some(now + HANDSHAKE_LIMIT),
+            active: now,
+        }
+    }
+
+    /// Adds what the host's events told.
+    pub(crate) fn host_ready(&mut self, more: Readiness) {
+        self.ready |= more;
+    }
+
+    /// Whether the container has yet to finish its handshake.
+    pub(crate) fn half_open(&self) -> bool {
+        matches!(self.endpoint.state(), State::Listen | State::SynReceived)
+    }
+
+    /// Whether the host socket is still there to be closed.
+    pub(crate) fn host_open(&self) -> bool {
+        self.host != HostSide::Broken
+    }
+
+    /// Feeds a segment of the container's to the flow. Returns the length of the packet that answers it at once.
+    pub(crate) fn segment(
+        &mut self,
+        now: Instant,
+        engine: &mut Engine,
+        packet: &[u8],
+        segment: &TcpSegment<'_>,
+    ) -> Option<usize> {
+        let before = self.endpoint.state();
+        self.last_seen.note(segment);
+        if !segment.payload.is_empty() {
+            self.active = now;
+            self.endpoint.touch();
+        }
+        self.endpoint.set_acknowledgement(segment.payload.len(), segment.flags.contains(TcpFlags::FIN));
+        let reply = engine.feed(now, &mut self.endpoint.set, packet);
+        let after = self.endpoint.state();
+        if after != before {
+            match after {
+                State::Established => self.limit = None,
+                // smoltcp takes a reset in SYN-RECEIVED as a call to listen on.
+                State::Closed | State::Listen if segment.flags.contains(TcpFlags::RST) => self.gone(Close::Reset),
+                State::Closed => self.gone(Close::Orderly),
+                _ => {}
+            }
+        }
+        reply
+    }
+
+    fn gone(&mut self, how: Close) {
+        if !matches!(self.guest, GuestSide::Gone(_)) {
+            self.guest = GuestSide::Gone(how);
+            self.limit = None;
+        }
+    }
+
+    /// Gives the flow its turn: bytes to the host, bytes from the host, packets to the container.
+    pub(crate) fn turn<E: Edge>(
+        &mut self,
+        now: Instant,
+        id: FlowId,
+        engine: &mut Engine,
+        framing: &Framing,
+        edge: &mut E,
+    ) -> Outcome {
+        self.send_to_host(now, id, edge);
+        if !matches!(self.guest, GuestSide::Gone(_)) {
+            self.receive_from_host(now, id, edge);
+            self.carry_reset(now);
+            self.emit_all(now, engine, framing, edge);
+            self.judge(now, engine, framing, edge);
+        }
+        self.outcome(now, id, engine, edge)
+    }
+
+    fn send_to_host<E: Edge>(&mut self, now: Instant, id: FlowId, edge: &mut E) {
+        let socket = self.endpoint.socket();
+        if self.host == HostSide::Broken {
+            // Nobody is left to read it; taking it keeps the container's window open until it hears the reset.
+            while socket.recv_queue() > 0 && socket.recv(|bytes| (bytes.len(), ())).is_ok() {}
+            return;
+        }
+        while self.ready.writable && socket.recv_queue() > 0 {
+            let sent = socket.recv(|bytes| match edge.tcp_send(id, bytes) {
+                Ok(sent) => (sent.min(bytes.len()), Ok(sent >= bytes.len())),
+                Err(error) => (0, Err(error)),
+            });
+            match sent {
+                Ok(Ok(all)) => {
+                    self.active = now;
+                    self.ready.writable = all;
+                }
+                Ok(Err(HostError::WouldBlock)) => self.ready.writable = false,
+                Ok(Err(_)) => return self.host_broke(now, id, edge),
+                Err(_) => break,
+            }
+        }
+        let finished = matches!(socket.state(), State::CloseWait | State::LastAck | State::Closing | State::TimeWait);
+        if finished && socket.recv_queue() == 0 && self.guest == GuestSide::Open {
+            self.guest = GuestSide::ShutDown;
+            edge.tcp_shutdown(id);
+        }
+    }
+
+    fn receive_from_host<E: Edge>(&mut self, now: Instant, id: FlowId, edge: &mut E) {
+        if self.host != HostSide::Open {
+            return;
+        }
+        let hang_up = self.ready.hang_up;
+        while (self.ready.readable || hang_up) && self.endpoint.socket().can_send() {
+            self.endpoint.touch();
+            let received = self.endpoint.socket().send(|space| {
+                let room = space.len();
+                match edge.tcp_receive(id, space) {
+                    Ok(received) => (received.min(room), Ok((received, room))),
+                    Err(error) => (0, Err(error)),
+                }
+            });
+            match received {
+                Ok(Ok((0, _))) => {
+                    self.host = HostSide::Ended;
+                    self.endpoint.socket().close();
+                    return;
+                }
+                Ok(Ok((received, room))) => {
+                    self.active = now;
+                    // A short read has emptied the socket, unless an end of stream or an error waits behind it.
+                    self.ready.readable = received >= room || hang_up;
+                }
+                Ok(Err(HostError::WouldBlock)) => {
+                    self.ready.readable = false;
+                    self.ready.hang_up = false;
+                    return;
+                }
+                Ok(Err(_)) => return self.host_broke(now, id, edge),
+                Err(_) => return,
+            }
+        }
+    }
+
+    fn host_broke<E: Edge>(&mut self, now: Instant, id: FlowId, edge: &mut E) {
+        self.host = HostSide::Broken;
+        self.limit = Some(now + RESET_GRACE);
+        edge.tcp_close(id, Close::Orderly);
+    }
+
+    /// Passes a broken host connection on as a reset, once the container has what came before it.
+    fn carry_reset(&mut self, now: Instant) {
+        if self.host != HostSide::Broken {
+            return;
+        }
+        let overdue = self.limit.is_none_or(|limit| limit <= now);
+        let socket = self.endpoint.socket();
+        if socket.is_active() && (socket.send_queue() == 0 || overdue) {
+            socket.abort();
+        }
+    }
+
+    fn emit_all<E: Edge>(&mut self, now: Instant, engine: &mut Engine, framing: &Framing, edge: &mut E) {
+        while let Some(len) = engine.emit(now, &mut self.endpoint.set) {
+            let buffer = engine.buffer(len);
+            if let Some(offload) = finish(buffer, framing, self.mss) {
+                edge.transmit(buffer, offload);
+            }
+        }
+    }
+
+    /// Looks at the state that the turn has led to.
+    fn judge<E: Edge>(&mut self, now: Instant, engine: &mut Engine, framing: &Framing, edge: &mut E) {
+        match self.endpoint.state() {
+            // Both ends are done; only our last acknowledgement may still be delayed. TIME-WAIT is for links that lose
+            // and reorder; here a late segment gets a reset, as it would after TIME-WAIT.
+            State::TimeWait => {
+                self.emit_all(now + ACK_DELAY, engine, framing, edge);
+                self.gone(Close::Orderly);
+            }
+            State::Closed => self.gone(if self.host == HostSide::Broken { Close::Orderly } else { Close::Reset }),
+            State::Listen | State::SynReceived if self.limit.is_some_and(|limit| limit <= now) => {
+                self.endpoint.socket().abort();
+                self.emit_all(now, engine, framing, edge);
+                self.gone(Close::Reset);
+            }
+            _ => {}
+        }
+    }
+
+    fn outcome<E: Edge>(&mut self, now: Instant, id: FlowId, engine: &mut Engine, edge: &mut E) -> Outcome {
+        if let GuestSide::Gone(how) = self.guest {
+            let undelivered = self.endpoint.socket().recv_queue() > 0 && self.host_open();
+            let patience = if how == Close::Reset { RESET_GRACE } else { DRAIN_LIMIT };
+            let limit = *self.limit.get_or_insert(now + patience);
+            if undelivered && now < limit {
+                return Outcome::Draining(limit);
+            }
+            if self.host_open() {
+                edge.tcp_close(id, how);
+                self.host = HostSide::Broken;
+            }
+            return Outcome::Over;
+        }
+        let mut deadline = engine.deadline(now, &self.endpoint.set);
+        if deadline.is_none() && self.endpoint.socket().send_queue() > 0 {
+            deadline = self.last_seen.nudge(now, engine, &mut self.endpoint);
+        }
+        let limit = self.limit.filter(|limit| *limit > now);
+        Outcome::Open(match (deadline, limit) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        })
+    }
+}

@@ -1,0 +1,387 @@
+//! TCP: one smoltcp endpoint for each flow, made only when the host side has connected.
+//!
+//! While the host connects, a flow is no more than the container's SYN, so that the container learns the true outcome and
+//! a flood of SYNs costs no buffers.
+
+mod emit;
+mod endpoint;
+mod engine;
+mod flow;
+mod nudge;
+mod syn;
+
+use std::collections::HashMap;
+
+use foldhash::fast::FixedState;
+use slab::Slab;
+
+use crate::config::Limits;
+use crate::edge::{Close, Edge, FlowId, HEADROOM, HostError, RingMemory};
+use crate::event::{Counter, Counters, DropReason};
+use crate::flow::{Armed, FlowKey, Timers};
+use crate::frame::{ETHERNET_HEADER_LEN, IpPacket, TcpFlags, TcpSegment};
+use crate::{Duration, Instant};
+
+pub(crate) use emit::Framing;
+pub use flow::Readiness;
+
+use emit::finish;
+use endpoint::Stock;
+use engine::{Engine, IP_START};
+use flow::{OpenFlow, Outcome};
+use syn::HeldSyn;
+
+/// How often idle flows are looked for whose rings still hold pages, and how long they must have been idle.
+const SWEEP: Duration = Duration::from_secs(2);
+
+/// The size that a segment is refused with does not matter; a reset has no payload.
+const ANY_MSS: u16 = u16::MAX;
+
+/// Why the host side of a flow did not come about, and the container's SYN to say so with.
+pub(crate) struct Unreachable {
+    /// The IP packet that cannot be delivered.
+    pub(crate) packet: Box<[u8]>,
+    /// Why.
+    pub(crate) error: HostError,
+}
+
+/// All TCP flows of a container.
+pub(crate) struct TcpFlows<M> {
+    by_key: HashMap<FlowKey, FlowId, FixedState>,
+    flows: Slab<Flow>,
+    engine: Engine,
+    stock: Stock<M>,
+    timers: Timers,
+    due: Vec<FlowId>,
+    half_open: usize,
+    limits: Limits,
+    /// Flows whose rings were written since their pages were given back.
+    touched: Vec<FlowId>,
+    sweep_at: Option<Instant>,
+}
+
+struct Flow {
+    key: FlowKey,
+    phase: Phase,
+    /// Whether it is in `due`.
+    due: bool,
+    /// Whether it is in `touched`.
+    touched: bool,
+    /// Whether it counts as half open.
+    half_open: bool,
+    /// Whether `by_key` leads to it.
+    named: bool,
+    armed: Armed,
+}
+
+enum Phase {
+    Connecting(HeldSyn),
+    Open(Box<OpenFlow>),
+}
+
+impl<M: RingMemory> TcpFlows<M> {
+    pub(crate) fn new(limits: Limits, memory: M, seed: u64, now: Instant) -> Self {
+        TcpFlows {
+            by_key: HashMap::with_hasher(FixedState::with_seed(seed)),
+            flows: Slab::new(),
+            engine: Engine::new(seed, now),
+            stock: Stock::new(memory, limits.buffer_bytes, limits.tcp_flows),
+            timers: Timers::default(),
+            due: Vec::new(),
+            half_open: 0,
+            limits,
+            touched: Vec::new(),
+            sweep_at: None,
+        }
+    }
+
+    /// The flow that a segment belongs to.
+    pub(crate) fn find(&self, key: &FlowKey) -> Option<FlowId> {
+        self.by_key.get(key).copied()
+    }
+
+    /// Hands a segment to the flow that it belongs to.
+    pub(crate) fn segment<E: Edge>(
+        &mut self,
+        now: Instant,
+        id: FlowId,
+        packet: &IpPacket<'_>,
+        segment: &TcpSegment<'_>,
+        framing: &Framing,
+        edge: &mut E,
+    ) -> Result<(), DropReason> {
+        let Some(flow) = self.flows.get_mut(id.0 as usize) else { return Ok(()) };
+        match &mut flow.phase {
+            Phase::Connecting(_) if segment.flags.contains(TcpFlags::RST) => {
+                edge.tcp_close(id, Close::Reset);
+                self.remove(now, id);
+                Ok(())
+            }
+            Phase::Connecting(_) => Err(DropReason::SynRetransmission),
+            Phase::Open(open) => {
+                let reply = open.segment(now, &mut self.engine, packet.bytes, segment);
+                if !open.half_open() && flow.half_open {
+                    flow.half_open = false;
+                    self.half_open -= 1;
+                }
+                if let Some(len) = reply {
+                    transmit(&mut self.engine, len, framing, edge);
+                }
+                self.mark(id);
+                Ok(())
+            }
+        }
+    }
+
+    /// Answers a segment for which there is no flow with the reset that it calls for.
+    pub(crate) fn refuse<E: Edge>(&mut self, now: Instant, packet: &[u8], framing: &Framing, edge: &mut E) {
+        if let Some(len) = self.engine.refuse(now, packet) {
+            transmit(&mut self.engine, len, framing, edge);
+        }
+    }
+
+    /// Starts a flow from the container's SYN: the host connects to `to`.
+    ///
+    /// # Errors
+    /// When the outcome is known at once and the container is to hear of it by ICMP.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn open<E: Edge>(
+        &mut self,
+        now: Instant,
+        packet: &IpPacket<'_>,
+        segment: &TcpSegment<'_>,
+        to: std::net::SocketAddr,
+        framing: &Framing,
+        counters: &mut Counters,
+        edge: &mut E,
+    ) -> Result<(), Unreachable> {
+        let bound = if self.flows.len() >= self.limits.tcp_flows {
+            Some(Counter::TcpFlowLimit)
+        } else if self.half_open >= self.limits.tcp_half_open {
+            Some(Counter::TcpHalfOpenLimit)
+        } else {
+            None
+        };
+        if let Some(bound) = bound {
+            counters.count(bound);
+            self.refuse(now, packet.bytes, framing, edge);
+            return Ok(());
+        }
+        let key = FlowKey::of(packet, segment);
+        let id = FlowId(self.flows.insert(Flow {
+            key,
+            phase: Phase::Connecting(HeldSyn::new(packet.bytes, packet.header_len, segment)),
+            due: false,
+            touched: false,
+            half_open: true,
+            named: true,
+            armed: Armed::default(),
+        }) as u32);
+        self.half_open += 1;
+        self.by_key.insert(key, id);
+        counters.count(Counter::TcpFlowsOpened);
+        match edge.tcp_connect(id, to) {
+            Ok(()) => Ok(()),
+            Err(error) => self.fail(now, id, error, framing, counters, edge),
+        }
+    }
+
+    /// Tells that the host side of a flow is connected.
+    pub(crate) fn connected<E: Edge>(
+        &mut self,
+        now: Instant,
+        id: FlowId,
+        ready: Readiness,
+        framing: &Framing,
+        counters: &mut Counters,
+        edge: &mut E,
+    ) {
+        let open_flows = self.flows.len();
+        let Some(flow) = self.flows.get_mut(id.0 as usize) else { return };
+        let Phase::Connecting(syn) = &flow.phase else { return };
+        let Some(mut endpoint) = self.stock.take(open_flows) else {
+            counters.count(Counter::TcpBufferLimit);
+            let packet = syn.packet.clone();
+            edge.tcp_close(id, Close::Reset);
+            self.remove(now, id);
+            return self.refuse(now, &packet, framing, edge);
+        };
+        if endpoint.listen(&flow.key) {
+            // The answer to a SYN is never immediate: it comes with the flow's turn.
+            self.engine.feed(now, &mut endpoint.set, &syn.packet);
+        }
+        let mss = syn.mss;
+        flow.phase = Phase::Open(Box::new(OpenFlow::new(endpoint, mss, ready, now)));
+        self.mark(id);
+    }
+
+    /// Tells that the host side of a flow could not connect.
+    ///
+    /// # Errors
+    /// When the container is to hear of it by ICMP.
+    pub(crate) fn fail<E: Edge>(
+        &mut self,
+        now: Instant,
+        id: FlowId,
+        error: HostError,
+        framing: &Framing,
+        counters: &mut Counters,
+        edge: &mut E,
+    ) -> Result<(), Unreachable> {
+        let Some(Phase::Connecting(syn)) = self.remove(now, id) else { return Ok(()) };
+        match error {
+            HostError::NetUnreachable | HostError::HostUnreachable | HostError::Prohibited => {
+                Err(Unreachable { packet: syn.packet, error })
+            }
+            // What the container would have got from the wire: nothing.
+            HostError::TimedOut => Ok(()),
+            _ => {
+                if error == HostError::Exhausted {
+                    counters.count(Counter::HostExhausted);
+                }
+                self.refuse(now, &syn.packet, framing, edge);
+                Ok(())
+            }
+        }
+    }
+
+    /// Tells what the host's events said about an open flow.
+    pub(crate) fn host_ready(&mut self, id: FlowId, ready: Readiness) {
+        if let Some(Flow { phase: Phase::Open(open), .. }) = self.flows.get_mut(id.0 as usize) {
+            open.host_ready(ready);
+            self.mark(id);
+        }
+    }
+
+    /// Whether a flow's host side is still connecting.
+    pub(crate) fn connecting(&self, id: FlowId) -> bool {
+        matches!(self.flows.get(id.0 as usize), Some(Flow { phase: Phase::Connecting(_), .. }))
+    }
+
+    fn mark(&mut self, id: FlowId) {
+        if let Some(flow) = self.flows.get_mut(id.0 as usize)
+            && !flow.due
+        {
+            flow.due = true;
+            self.due.push(id);
+        }
+    }
+
+    /// Gives every flow that something happened to its turn.
+    pub(crate) fn flush<E: Edge>(&mut self, now: Instant, framing: &Framing, edge: &mut E) {
+        // Turns cause no other flow to become due, so the list cannot grow meanwhile.
+        let mut due = std::mem::take(&mut self.due);
+        for id in due.drain(..) {
+            self.turn(now, id, framing, edge);
+        }
+        self.due = due;
+    }
+
+    fn turn<E: Edge>(&mut self, now: Instant, id: FlowId, framing: &Framing, edge: &mut E) {
+        let Some(flow) = self.flows.get_mut(id.0 as usize) else { return };
+        flow.due = false;
+        let Phase::Open(open) = &mut flow.phase else { return };
+        let outcome = open.turn(now, id, &mut self.engine, framing, edge);
+        if !flow.touched {
+            flow.touched = true;
+            self.touched.push(id);
+            self.sweep_at.get_or_insert(now + SWEEP);
+        }
+        match outcome {
+            Outcome::Open(None) => {}
+            Outcome::Open(Some(deadline)) => self.timers.arm(id.0, &mut flow.armed, deadline),
+            Outcome::Draining(deadline) => {
+                self.timers.arm(id.0, &mut flow.armed, deadline);
+                if std::mem::take(&mut flow.named) {
+                    self.by_key.remove(&flow.key);
+                }
+            }
+            Outcome::Over => drop(self.remove(now, id)),
+        }
+    }
+
+    /// When [`TcpFlows::handle_timeout`] next has something to do.
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        match (self.timers.next(), self.sweep_at) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    /// Marks the flows whose deadline has come, and gives back the pages of idle ones.
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        while let Some(id) = self.timers.pop_due(now) {
+            if let Some(flow) = self.flows.get_mut(id as usize) {
+                flow.armed.fired();
+            }
+            self.mark(FlowId(id));
+        }
+        if self.sweep_at.is_some_and(|at| at <= now) {
+            self.sweep(now);
+        }
+    }
+
+    fn sweep(&mut self, now: Instant) {
+        let before = Instant::from_micros(now.total_micros() - SWEEP.total_micros() as i64);
+        let TcpFlows { flows, stock, touched, .. } = self;
+        // A number stands in the list twice when its flow ended and another took the number; the mark tells.
+        touched.retain(|id| match flows.get_mut(id.0 as usize) {
+            Some(flow) if std::mem::take(&mut flow.touched) => match &mut flow.phase {
+                Phase::Open(open) => open.active > before || !open.endpoint.release_pages(stock.memory()),
+                Phase::Connecting(_) => false,
+            },
+            _ => false,
+        });
+        for id in touched.iter() {
+            if let Some(flow) = flows.get_mut(id.0 as usize) {
+                flow.touched = true;
+            }
+        }
+        stock.release_idle(before);
+        let more = !touched.is_empty() || stock.any_touched();
+        self.sweep_at = more.then_some(now + SWEEP);
+    }
+
+    fn remove(&mut self, now: Instant, id: FlowId) -> Option<Phase> {
+        let mut flow = self.flows.try_remove(id.0 as usize)?;
+        self.timers.disarm(id.0, &mut flow.armed);
+        if flow.half_open {
+            self.half_open -= 1;
+        }
+        if flow.named {
+            self.by_key.remove(&flow.key);
+        }
+        match flow.phase {
+            Phase::Open(open) => {
+                self.stock.put(now, open.endpoint);
+                self.sweep_at.get_or_insert(now + SWEEP);
+                None
+            }
+            connecting => Some(connecting),
+        }
+    }
+
+    /// Open flows, half-open ones included.
+    pub(crate) fn len(&self) -> usize {
+        self.flows.len()
+    }
+
+    /// Half-open flows.
+    pub(crate) fn half_open(&self) -> usize {
+        self.half_open
+    }
+
+    /// Bytes of the rings in use.
+    pub(crate) fn committed(&self) -> usize {
+        self.stock.committed()
+    }
+}
+
+fn transmit<E: Edge>(engine: &mut Engine, len: usize, framing: &Framing, edge: &mut E) {
+    let buffer = engine.buffer(len);
+    if let Some(offload) = finish(buffer, framing, ANY_MSS) {
+        edge.transmit(buffer, offload);
+    }
+}
+
+const _: () = assert!(IP_START == HEADROOM + ETHERNET_HEADER_LEN);

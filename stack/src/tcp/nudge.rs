@@ -1,0 +1,90 @@
+//! Wake a smoltcp socket that has lost its retransmission timer.
+//!
+//! When the container's window closes while data is in flight, smoltcp 0.14 replaces the retransmission timer with the
+//! zero-window probe's, and drops that one when the window opens. Whatever Linux discarded meanwhile (since 6.17 it drops
+//! whole segments beyond the window) is then never sent again: data waits, and the socket asks for no turn. Three
+//! duplicate acknowledgements make it retransmit and arm its timer (RFC 5681 section 3.2).
+
+use super::endpoint::Endpoint;
+use super::engine::Engine;
+use crate::Instant;
+use crate::flow::FlowKey;
+use crate::frame::{TcpFlags, TcpSegment};
+
+/// What the container's last segment said.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct LastSeen {
+    seq: u32,
+    ack: u32,
+    window: u16,
+}
+
+const HEADER_V4: usize = 20;
+const HEADER_V6: usize = 40;
+const TCP_HEADER: usize = 20;
+const PROTOCOL_TCP: u8 = 6;
+
+impl LastSeen {
+    /// Remembers a segment.
+    pub(crate) fn note(&mut self, segment: &TcpSegment<'_>) {
+        if !segment.flags.contains(TcpFlags::ACK) || segment.flags.contains(TcpFlags::RST) {
+            return;
+        }
+        let flags = u32::from(segment.flags.contains(TcpFlags::SYN)) + u32::from(segment.flags.contains(TcpFlags::FIN));
+        *self = LastSeen {
+            seq: segment.seq.wrapping_add(segment.payload.len() as u32).wrapping_add(flags),
+            ack: segment.ack,
+            window: segment.window,
+        };
+    }
+
+    /// Repeats the container's last acknowledgement until the socket retransmits. Returns when it wants its turn.
+    pub(crate) fn nudge(&self, now: Instant, engine: &mut Engine, endpoint: &mut Endpoint) -> Option<Instant> {
+        let socket = endpoint.socket();
+        let (Some(local), Some(remote)) = (socket.local_endpoint(), socket.remote_endpoint()) else { return None };
+        let key = FlowKey {
+            guest: remote.addr.into(),
+            guest_port: remote.port,
+            remote: local.addr.into(),
+            remote_port: local.port,
+        };
+        let packet = self.acknowledgement(&key);
+        // The first may count as news, the next three as duplicates.
+        for _ in 0..4 {
+            engine.feed(now, &mut endpoint.set, &packet);
+        }
+        engine.deadline(now, &endpoint.set)
+    }
+
+    /// A bare acknowledgement from the container. Its checksums are left empty: nobody looks at them on this side.
+    fn acknowledgement(&self, key: &FlowKey) -> Vec<u8> {
+        let mut packet = Vec::with_capacity(HEADER_V6 + TCP_HEADER);
+        match (key.guest, key.remote) {
+            (std::net::IpAddr::V4(src), std::net::IpAddr::V4(dst)) => {
+                let total = (HEADER_V4 + TCP_HEADER) as u16;
+                packet.extend_from_slice(&[0x45, 0]);
+                packet.extend_from_slice(&total.to_be_bytes());
+                packet.extend_from_slice(&[0, 0, 0, 0, 64, PROTOCOL_TCP, 0, 0]);
+                packet.extend_from_slice(&src.octets());
+                packet.extend_from_slice(&dst.octets());
+            }
+            (std::net::IpAddr::V6(src), std::net::IpAddr::V6(dst)) => {
+                packet.extend_from_slice(&[0x60, 0, 0, 0]);
+                packet.extend_from_slice(&(TCP_HEADER as u16).to_be_bytes());
+                packet.extend_from_slice(&[PROTOCOL_TCP, 64]);
+                packet.extend_from_slice(&src.octets());
+                packet.extend_from_slice(&dst.octets());
+            }
+            // A flow's ends are of one family.
+            _ => return packet,
+        }
+        packet.extend_from_slice(&key.guest_port.to_be_bytes());
+        packet.extend_from_slice(&key.remote_port.to_be_bytes());
+        packet.extend_from_slice(&self.seq.to_be_bytes());
+        packet.extend_from_slice(&self.ack.to_be_bytes());
+        packet.extend_from_slice(&[0x50, TcpFlags::ACK.0]);
+        packet.extend_from_slice(&self.window.to_be_bytes());
+        packet.extend_from_slice(&[0; 4]);
+        packet
+    }
+}

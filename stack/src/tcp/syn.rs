@@ -1,0 +1,82 @@
+//! The MSS option of a SYN: read it, and put another in its place.
+//!
+//! smoltcp cuts what it emits to the peer's MSS. The device can cut far better, so smoltcp is shown the largest MSS there
+//! is and the true one is kept for the device (gso_size).
+
+use crate::frame::TcpSegment;
+
+/// What a peer that names no MSS takes (RFC 9293 section 3.7.1).
+pub(crate) const DEFAULT_MSS: u16 = 536;
+
+/// The smallest MSS that is taken at its word: Linux' default `net.ipv4.tcp_min_snd_mss`. A hostile one of 1 byte would
+/// turn each byte into a packet.
+const MIN_MSS: u16 = 48;
+
+const END: u8 = 0;
+const NOP: u8 = 1;
+const MSS: u8 = 2;
+const MSS_LEN: usize = 4;
+
+/// A SYN as it is kept while the host side connects.
+#[derive(Debug)]
+pub(crate) struct HeldSyn {
+    /// The whole IP packet, its MSS option raised.
+    pub(crate) packet: Box<[u8]>,
+    /// The MSS that the container named.
+    pub(crate) mss: u16,
+}
+
+impl HeldSyn {
+    /// Keeps the IP packet `packet`, whose TCP header starts at `tcp_start`.
+    pub(crate) fn new(packet: &[u8], tcp_start: usize, segment: &TcpSegment<'_>) -> HeldSyn {
+        let end = (tcp_start + segment.header_len).min(packet.len());
+        let mut packet: Box<[u8]> = packet.into();
+        let mss = match packet.get_mut(tcp_start + 20..end) {
+            Some(options) => set_mss(options, u16::MAX - 40),
+            None => None,
+        };
+        HeldSyn { packet, mss: mss.unwrap_or(DEFAULT_MSS).max(MIN_MSS) }
+    }
+}
+
+/// Replaces the value of the MSS option, if there is one, and returns the former value.
+pub(crate) fn set_mss(options: &mut [u8], mss: u16) -> Option<u16> {
+    let mut rest = options;
+    loop {
+        match *rest.first()? {
+            END => return None,
+            NOP => rest = rest.get_mut(1..)?,
+            MSS if rest.get(1) == Some(&(MSS_LEN as u8)) => {
+                let value = rest.get_mut(2..MSS_LEN)?;
+                let former = u16::from_be_bytes([value[0], value[1]]);
+                value.copy_from_slice(&mss.to_be_bytes());
+                return Some(former);
+            }
+            _ => {
+                let len = usize::from(*rest.get(1)?);
+                rest = rest.get_mut(len.max(2)..)?;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_the_option_behind_others() {
+        let mut options = [NOP, 3, 3, 7, MSS, 4, 0x05, 0xb4, END];
+        assert_eq!(set_mss(&mut options, 65495), Some(1460));
+        assert_eq!(&options[4..8], &[MSS, 4, 0xff, 0xd7]);
+    }
+
+    #[test]
+    fn nonsense_is_left_alone() {
+        for options in [&[][..], &[MSS], &[MSS, 4, 1], &[MSS, 3, 1, 1], &[8, 0], &[8, 200, 1], &[END, MSS, 4, 1, 1]] {
+            let mut copy = options.to_vec();
+            assert_eq!(set_mss(&mut copy, 9), None, "{options:?}");
+            assert_eq!(copy, options);
+        }
+    }
+}

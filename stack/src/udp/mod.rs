@@ -1,0 +1,307 @@
+//! UDP: one host socket for each address and port of the container's, whoever it talks to (RFC 4787 section 4.1).
+
+use std::net::{IpAddr, SocketAddr};
+
+use crate::config::Config;
+use crate::edge::{Edge, Family, HEADROOM, HostError, Outgoing, UdpId};
+use crate::event::{Counter, Counters, DropReason};
+use crate::flow::Mappings;
+use crate::frame::{
+    Gso, IpHeader, IpPacket, Offload, Ports, UDP, UDP_HEADER_LEN, UDP6_HEADROOM, UdpDatagram, udp, udp_headroom,
+    write_udp_frame,
+};
+use crate::icmp::HostIcmp;
+use crate::link::{IcmpError, Wire};
+use crate::policy::{self, Verdict};
+use crate::{Duration, Instant};
+
+/// Bytes that a buffer handed to [`crate::Stack::udp_received`] has in front of its payload.
+pub const DATAGRAM_HEADROOM: usize = HEADROOM + UDP6_HEADROOM;
+
+/// How long a mapping that was answered may be idle (RFC 4787 section 4.3 recommends five minutes).
+const IDLE: Duration = Duration::from_secs(300);
+
+/// How long a mapping that was never answered may be idle.
+const IDLE_UNANSWERED: Duration = Duration::from_secs(30);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    guest: IpAddr,
+    port: u16,
+    via: Via,
+}
+
+/// Whose words a mapping carries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Via {
+    /// The container's peers'.
+    Direct,
+    /// The host's name server's, which answers under the link's DNS address.
+    Dns,
+}
+
+#[derive(Debug)]
+struct Mapping {
+    answered: bool,
+    peers: Peers,
+}
+
+/// Whom the container has sent to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Peers {
+    One(SocketAddr),
+    Many,
+}
+
+/// All UDP mappings of a container.
+pub(crate) struct UdpFlows {
+    mappings: Mappings<Key, Mapping>,
+}
+
+impl UdpFlows {
+    pub(crate) fn new(limit: usize, seed: u64) -> UdpFlows {
+        UdpFlows { mappings: Mappings::new(limit, seed) }
+    }
+
+    /// Carries a datagram from the container to the host.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn outgoing<E: Edge>(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        packet: &IpPacket<'_>,
+        datagram: &UdpDatagram<'_>,
+        offload: Offload,
+        wire: &mut Wire,
+        counters: &mut Counters,
+        edge: &mut E,
+    ) -> Result<(), DropReason> {
+        let (to, via) = match policy::outbound(config, packet.dst, datagram.dst_port) {
+            Verdict::Forward(to) => (to, Via::Direct),
+            Verdict::Dns(to) => (to, Via::Dns),
+            Verdict::Refuse => {
+                wire.error(config, packet, IcmpError::PortUnreachable, counters, edge);
+                return Ok(());
+            }
+            Verdict::NoRoute => {
+                wire.error(config, packet, IcmpError::NoRoute, counters, edge);
+                return Ok(());
+            }
+            Verdict::Drop(reason) => return Err(reason),
+        };
+        if datagram.dst_port == 0 {
+            return Err(DropReason::Address);
+        }
+        let key = Key { guest: packet.src, port: datagram.src_port, via };
+        let id = match self.mapping(now, key, to, counters, edge) {
+            Ok(id) => id,
+            Err(error) => {
+                wire.error(config, packet, error, counters, edge);
+                return Ok(());
+            }
+        };
+        let segment = (offload.gso == Gso::Udp && offload.gso_size > 0).then_some(offload.gso_size);
+        let outgoing = Outgoing { to, payload: datagram.payload, segment, ttl: packet.ttl.saturating_sub(1).max(1) };
+        match edge.udp_send(UdpId(id), &outgoing) {
+            Ok(()) => {}
+            Err(error) => {
+                counters.count(Counter::UdpSendFailed);
+                if let Some(error) = unreachable(error) {
+                    wire.error(config, packet, error, counters, edge);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The mapping of a key, made if it is not there.
+    fn mapping<E: Edge>(
+        &mut self,
+        now: Instant,
+        key: Key,
+        to: SocketAddr,
+        counters: &mut Counters,
+        edge: &mut E,
+    ) -> Result<u32, IcmpError> {
+        if let Some(id) = self.mappings.find(&key) {
+            let mut idle = IDLE_UNANSWERED;
+            if let Some((_, mapping)) = self.mappings.get_mut(id) {
+                if mapping.peers != Peers::One(to) {
+                    mapping.peers = Peers::Many;
+                }
+                if mapping.answered {
+                    idle = IDLE;
+                }
+            }
+            self.mappings.touch(id, now, idle);
+            return Ok(id);
+        }
+        let mapping = Mapping { answered: false, peers: Peers::One(to) };
+        let Ok(id) = self.mappings.insert(key, mapping, now + IDLE_UNANSWERED) else {
+            counters.count(Counter::UdpMappingLimit);
+            return Err(IcmpError::Prohibited);
+        };
+        if let Err(error) = edge.udp_open(UdpId(id), Family::of(to.ip()), key.port) {
+            self.mappings.remove(id);
+            counters.count(Counter::HostExhausted);
+            return Err(unreachable(error).unwrap_or(IcmpError::Prohibited));
+        }
+        counters.count(Counter::UdpMappingsOpened);
+        Ok(id)
+    }
+
+    /// Carries datagrams that came to a mapping's socket into the container. Their payload stands in `buffer` from
+    /// [`DATAGRAM_HEADROOM`] on: one datagram, or several of `segment` bytes each but the last.
+    #[allow(clippy::too_many_arguments)]
+    pub(crate) fn incoming<E: Edge>(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        id: UdpId,
+        from: SocketAddr,
+        buffer: &mut [u8],
+        segment: Option<u16>,
+        wire: &mut Wire,
+        edge: &mut E,
+    ) -> Result<(), DropReason> {
+        let Some((key, mapping)) = self.mappings.get_mut(id.0) else { return Ok(()) };
+        let key = *key;
+        let from = sender(config, &key, mapping, from).ok_or(DropReason::HostSource)?;
+        mapping.answered = true;
+        self.mappings.touch(id.0, now, IDLE);
+
+        let Some(payload) = buffer.len().checked_sub(DATAGRAM_HEADROOM) else { return Ok(()) };
+        let one = segment.map_or(payload, |segment| payload.min(usize::from(segment)));
+        let Some(ip) = wire.ip_header(from.ip(), key.guest, UDP_HEADER_LEN + one) else { return Ok(()) };
+        let ports = Ports { src: from.port(), dst: key.port };
+        if wire.fits(ip.len() + UDP_HEADER_LEN + one) {
+            let start = DATAGRAM_HEADROOM - udp_headroom(&ip);
+            let gso_size = segment.filter(|segment| usize::from(*segment) < payload);
+            let frame = &mut buffer[start..];
+            if let Ok(offload) = write_udp_frame(frame, wire.ethernet(), &ip, ports, gso_size) {
+                edge.transmit(&mut buffer[start - HEADROOM..], offload);
+            }
+            return Ok(());
+        }
+        let payload = &buffer[DATAGRAM_HEADROOM..];
+        for datagram in payload.chunks(one.max(1)) {
+            if let Ok(frame) = udp(wire.ethernet(), ip, ports, datagram) {
+                wire.send(frame, edge);
+            }
+        }
+        Ok(())
+    }
+
+    /// Carries an ICMP error that came for a datagram of a mapping's into the container.
+    pub(crate) fn host_error<E: Edge>(
+        &mut self,
+        config: &Config,
+        id: UdpId,
+        icmp: &HostIcmp<'_>,
+        wire: &mut Wire,
+        counters: &mut Counters,
+        edge: &mut E,
+    ) {
+        let Some((key, mapping)) = self.mappings.get(id.0) else { return };
+        let (Some(error), Some(to)) = (icmp.error(), sender(config, key, mapping, icmp.to())) else { return };
+        let from = icmp.from(to.ip());
+        let ports = Ports { src: key.port, dst: to.port() };
+        let ip = IpHeader::new(key.guest, to.ip(), crate::link::HOP_LIMIT, 0, None);
+        let Some(Ok(original)) = ip.map(|ip| udp(wire.ethernet(), ip, ports, icmp.payload())) else { return };
+        let original = original.get(crate::frame::ETHERNET_HEADER_LEN..).unwrap_or_default();
+        wire.error_about(config, key.guest, original, error, from, counters, edge);
+    }
+
+    /// Hears from the container that nothing listens at one of its ports any more: if that concerns the only peer it
+    /// ever sent to, the host socket is closed, and the host itself tells the peer so from then on.
+    pub(crate) fn guest_unreachable<E: Edge>(
+        &mut self,
+        config: &Config,
+        quoted: &QuotedDatagram,
+        edge: &mut E,
+    ) -> Result<(), DropReason> {
+        for via in [Via::Direct, Via::Dns] {
+            let key = Key { guest: quoted.guest, port: quoted.guest_port, via };
+            let Some(id) = self.mappings.find(&key) else { continue };
+            let Some((_, mapping)) = self.mappings.get(id) else { continue };
+            let Peers::One(peer) = mapping.peers else { continue };
+            if sender(config, &key, mapping, peer) == Some(quoted.peer) {
+                self.mappings.remove(id);
+                edge.udp_close(UdpId(id));
+                return Ok(());
+            }
+        }
+        Err(DropReason::Unrelated)
+    }
+
+    pub(crate) fn handle_timeout<E: Edge>(&mut self, now: Instant, edge: &mut E) {
+        while let Some(id) = self.mappings.expire(now) {
+            edge.udp_close(UdpId(id));
+        }
+    }
+
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        self.mappings.next_timeout()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.mappings.len()
+    }
+}
+
+/// What the container knows a sender by.
+fn sender(config: &Config, key: &Key, mapping: &Mapping, from: SocketAddr) -> Option<SocketAddr> {
+    let family = Family::of(key.guest);
+    match (key.via, mapping.peers) {
+        (Via::Direct, _) => policy::inbound(config, from, family),
+        (Via::Dns, Peers::One(upstream)) if upstream == from => policy::dns_server(config, family),
+        (Via::Dns, _) => None,
+    }
+}
+
+/// What the container is to hear of a failed send, if anything.
+pub(crate) fn unreachable(error: HostError) -> Option<IcmpError> {
+    match error {
+        HostError::NetUnreachable => Some(IcmpError::NoRoute),
+        HostError::HostUnreachable => Some(IcmpError::HostUnreachable),
+        HostError::Prohibited => Some(IcmpError::Prohibited),
+        HostError::TooBig(mtu) if mtu > 0 => Some(IcmpError::TooBig(mtu)),
+        _ => None,
+    }
+}
+
+/// The datagram that an ICMP error from the container is about: one that was delivered to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct QuotedDatagram {
+    pub(crate) peer: SocketAddr,
+    pub(crate) guest: IpAddr,
+    pub(crate) guest_port: u16,
+}
+
+impl QuotedDatagram {
+    /// Reads the start of the quoted packet: its IP header and the first bytes of its UDP header.
+    pub(crate) fn parse(body: &[u8]) -> Option<QuotedDatagram> {
+        let (src, dst, transport): (IpAddr, IpAddr, &[u8]) = match body.first()? >> 4 {
+            4 => {
+                let (header, _) = body.split_first_chunk::<20>()?;
+                let len = usize::from(header[0] & 15) * 4;
+                let src: [u8; 4] = header[12..16].try_into().ok()?;
+                let dst: [u8; 4] = header[16..20].try_into().ok()?;
+                (header[9] == UDP).then_some((src.into(), dst.into(), body.get(len.max(20)..)?))?
+            }
+            6 => {
+                let (header, rest) = body.split_first_chunk::<40>()?;
+                let src: [u8; 16] = header[8..24].try_into().ok()?;
+                let dst: [u8; 16] = header[24..40].try_into().ok()?;
+                (header[6] == UDP).then_some((src.into(), dst.into(), rest))?
+            }
+            _ => return None,
+        };
+        let (ports, _) = transport.split_first_chunk::<4>()?;
+        Some(QuotedDatagram {
+            peer: SocketAddr::new(src, u16::from_be_bytes([ports[0], ports[1]])),
+            guest: dst,
+            guest_port: u16::from_be_bytes([ports[2], ports[3]]),
+        })
+    }
+}
