@@ -1,5 +1,6 @@
 //! rnet gives containers a network.
 pub mod config;
 pub mod rootless;
+pub mod tap;
 
 fn main() {}

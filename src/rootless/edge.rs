@@ -1,0 +1,121 @@
+//! The stack's edge to the real world: frames go to the tap device, flows to host sockets.
+
+use std::fs::File;
+use std::io::Write;
+use std::net::SocketAddr;
+
+use mio::Registry;
+use rnet_stack::frame::Offload;
+use rnet_stack::{Close, Edge, Family, FlowId, HEADROOM, HostError, Outgoing, PingId, UdpId};
+use tracing::warn;
+
+use super::host_error::host_error;
+use super::ping::PingSockets;
+use super::tcp::TcpSockets;
+use super::udp::UdpSockets;
+use crate::config::Outbound;
+use crate::tap::offload::Offloads;
+use crate::tap::vnet::{self, VNET_HEADER_LEN};
+
+/// Where the vnet header starts in a frame's headroom: it ends where the frame begins.
+const VNET_START: usize = HEADROOM - VNET_HEADER_LEN;
+
+/// The tap device and all host sockets.
+pub struct HostEdge {
+    /// The tap device.
+    pub tap: File,
+    /// Frames that the tap device did not take.
+    pub refused_frames: u64,
+    /// Sockets of TCP flows.
+    pub tcp: TcpSockets,
+    /// Sockets of UDP mappings.
+    pub udp: UdpSockets,
+    /// Sockets of echo mappings.
+    pub ping: PingSockets,
+    registry: Registry,
+    outbound: Outbound,
+    warned_of_ping: bool,
+}
+
+impl HostEdge {
+    /// An edge without sockets.
+    pub fn new(tap: File, registry: Registry, outbound: Outbound, offloads: Offloads) -> HostEdge {
+        HostEdge {
+            tap,
+            refused_frames: 0,
+            tcp: TcpSockets::default(),
+            udp: UdpSockets::new(offloads),
+            ping: PingSockets::default(),
+            registry,
+            outbound,
+            warned_of_ping: false,
+        }
+    }
+}
+
+impl Edge for HostEdge {
+    fn transmit(&mut self, buffer: &mut [u8], offload: Offload) {
+        let Some(message) = buffer.get_mut(VNET_START..) else { return };
+        let Some(header) = message.first_chunk_mut::<VNET_HEADER_LEN>() else { return };
+        vnet::encode(offload, header);
+        if self.tap.write(message).is_err() {
+            // The device is down or gone; the latter is seen when it is read.
+            self.refused_frames += 1;
+        }
+    }
+
+    fn tcp_connect(&mut self, flow: FlowId, to: SocketAddr) -> Result<(), HostError> {
+        self.tcp.connect(flow, to, &self.outbound, &self.registry)
+    }
+
+    fn tcp_send(&mut self, flow: FlowId, bytes: &[u8]) -> Result<usize, HostError> {
+        self.tcp.send(flow, bytes)
+    }
+
+    fn tcp_receive(&mut self, flow: FlowId, space: &mut [u8]) -> Result<usize, HostError> {
+        self.tcp.receive(flow, space)
+    }
+
+    fn tcp_shutdown(&mut self, flow: FlowId) {
+        self.tcp.shutdown(flow);
+    }
+
+    fn tcp_close(&mut self, flow: FlowId, how: Close) {
+        self.tcp.close(flow, how, &self.registry);
+    }
+
+    fn udp_open(&mut self, mapping: UdpId, family: Family, port: u16) -> Result<(), HostError> {
+        let opened = self.udp.open(mapping, family, port, &self.outbound, &self.registry);
+        opened.map_err(|error| host_error(&error))
+    }
+
+    fn udp_send(&mut self, mapping: UdpId, datagram: &Outgoing<'_>) -> Result<(), HostError> {
+        self.udp.send(mapping, datagram)
+    }
+
+    fn udp_close(&mut self, mapping: UdpId) {
+        self.udp.close(mapping);
+    }
+
+    fn ping_open(&mut self, mapping: PingId, family: Family) -> Result<(), HostError> {
+        let opened = self.ping.open(mapping, family, &self.outbound, &self.registry);
+        opened.map_err(|error| {
+            if error.raw_os_error() == Some(libc::EACCES) && !self.warned_of_ping {
+                self.warned_of_ping = true;
+                warn!(
+                    "ping does not work: the host allows this user no ping sockets; \
+                     to allow them: sysctl -w net.ipv4.ping_group_range='0 2147483647'"
+                );
+            }
+            host_error(&error)
+        })
+    }
+
+    fn ping_send(&mut self, mapping: PingId, sequence: u16, datagram: &Outgoing<'_>) -> Result<(), HostError> {
+        self.ping.send(mapping, sequence, datagram)
+    }
+
+    fn ping_close(&mut self, mapping: PingId) {
+        self.ping.close(mapping);
+    }
+}

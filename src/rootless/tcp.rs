@@ -1,0 +1,148 @@
+//! Host sockets of TCP flows, and those that wait to be reset until what they sent has arrived.
+
+use std::io::{self, Read, Write};
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use mio::net::TcpStream;
+use mio::{Interest, Registry};
+use rnet_stack::{Close, Family, FlowId, HostError};
+use socket2::{Protocol, SockAddr, SockRef, Type};
+
+use super::host_error::host_error;
+use super::outq::unacknowledged;
+use super::slots::Slots;
+use super::sockets;
+use super::token::Source;
+use crate::config::Outbound;
+
+/// How long a reset waits for the peer to acknowledge what was sent before.
+const RESET_GRACE: Duration = Duration::from_secs(2);
+
+/// How often it is looked at meanwhile.
+const RESET_POLL: Duration = Duration::from_millis(5);
+
+/// How many resets wait at once; beyond that they are sent without waiting.
+const RESETS_WAITING: usize = 256;
+
+/// All TCP sockets of the packet loop.
+#[derive(Default)]
+pub struct TcpSockets {
+    streams: Slots<TcpStream>,
+    resets: Vec<(TcpStream, Instant)>,
+}
+
+impl TcpSockets {
+    /// Starts to connect.
+    pub fn connect(
+        &mut self,
+        flow: FlowId,
+        to: std::net::SocketAddr,
+        outbound: &Outbound,
+        registry: &Registry,
+    ) -> Result<(), HostError> {
+        self.try_connect(flow, to, outbound, registry).map_err(|error| host_error(&error))
+    }
+
+    fn try_connect(
+        &mut self,
+        flow: FlowId,
+        to: std::net::SocketAddr,
+        outbound: &Outbound,
+        registry: &Registry,
+    ) -> io::Result<()> {
+        let outbound = sockets::outbound_for(outbound, to.ip());
+        let socket = sockets::open(&outbound, Family::of(to.ip()), Type::STREAM, Some(Protocol::TCP), None)?;
+        socket.set_tcp_nodelay(true)?;
+        // Urgent bytes stay where they are in the stream, as they do for a receiver that does not ask for them.
+        socket.set_out_of_band_inline(true)?;
+        match socket.connect(&SockAddr::from(to)) {
+            Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
+            _ => {}
+        }
+        let mut stream = TcpStream::from_std(socket.into());
+        registry.register(&mut stream, Source::Tcp(flow).token(), Interest::READABLE | Interest::WRITABLE)?;
+        self.streams.put(flow.0, stream);
+        Ok(())
+    }
+
+    /// The outcome of a connect that had an event; `None` while it is still running.
+    pub fn outcome(&mut self, flow: FlowId) -> Option<Result<(), HostError>> {
+        let stream = self.streams.get(flow.0)?;
+        match SockRef::from(stream).take_error() {
+            Ok(None) => match stream.peer_addr() {
+                Ok(_) => Some(Ok(())),
+                Err(error) if error.kind() == io::ErrorKind::NotConnected => None,
+                Err(error) => Some(Err(host_error(&error))),
+            },
+            Ok(Some(error)) | Err(error) => Some(Err(host_error(&error))),
+        }
+    }
+
+    /// Sends bytes.
+    pub fn send(&mut self, flow: FlowId, bytes: &[u8]) -> Result<usize, HostError> {
+        let stream = self.streams.get_mut(flow.0).ok_or(HostError::Reset)?;
+        match stream.write(bytes) {
+            Ok(0) => Err(HostError::WouldBlock),
+            Ok(sent) => Ok(sent),
+            Err(error) => Err(host_error(&error)),
+        }
+    }
+
+    /// Receives bytes.
+    pub fn receive(&mut self, flow: FlowId, space: &mut [u8]) -> Result<usize, HostError> {
+        let stream = self.streams.get_mut(flow.0).ok_or(HostError::Reset)?;
+        stream.read(space).map_err(|error| host_error(&error))
+    }
+
+    /// Ends the stream towards the peer.
+    pub fn shutdown(&mut self, flow: FlowId) {
+        if let Some(stream) = self.streams.get(flow.0) {
+            // It fails when the peer is gone already, which the next receive tells.
+            let _ = stream.shutdown(std::net::Shutdown::Write);
+        }
+    }
+
+    /// Closes the socket of a flow whose connect failed.
+    pub fn forget(&mut self, flow: FlowId) {
+        drop(self.streams.take(flow.0));
+    }
+
+    /// Closes a flow's socket.
+    pub fn close(&mut self, flow: FlowId, how: Close, registry: &Registry) {
+        let Some(mut stream) = self.streams.take(flow.0) else { return };
+        if how == Close::Orderly {
+            return;
+        }
+        if unacknowledged(stream.as_fd()) > 0 && self.resets.len() < RESETS_WAITING {
+            // The number may be reused at once, so no event of this socket may come under it.
+            let _ = registry.deregister(&mut stream);
+            self.resets.push((stream, Instant::now() + RESET_GRACE));
+            return;
+        }
+        reset(stream);
+    }
+
+    /// Resets the connections whose peers have got everything, or have had long enough.
+    pub fn poll_resets(&mut self, now: Instant) {
+        let mut at = 0;
+        while let Some((stream, limit)) = self.resets.get(at) {
+            if *limit <= now || unacknowledged(stream.as_fd()) == 0 {
+                let (stream, _) = self.resets.swap_remove(at);
+                reset(stream);
+            } else {
+                at += 1;
+            }
+        }
+    }
+
+    /// How long until [`TcpSockets::poll_resets`] is to be called, if at all.
+    pub fn reset_delay(&self) -> Option<Duration> {
+        (!self.resets.is_empty()).then_some(RESET_POLL)
+    }
+}
+
+/// Closing a socket with a linger time of zero sends RST (socket(7), SO_LINGER).
+fn reset(stream: TcpStream) {
+    let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
+}

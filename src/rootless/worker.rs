@@ -1,0 +1,287 @@
+//! The packet loop: waits for events, hands frames and host events to the stack, and lets the flows that are due act.
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::time::{Duration, Instant as Clock};
+
+use mio::unix::SourceFd;
+use mio::{Events, Interest, Poll};
+use rnet_stack::{FlowId, HostError, HostIcmp, Instant, PingId, Readiness, Stack, UdpId};
+use tracing::debug;
+
+use super::arena::Arena;
+use super::edge::HostEdge;
+use super::error_queue;
+use super::token::Source;
+use super::{Error, stack_config};
+use crate::config::Network;
+use crate::tap::offload;
+use crate::tap::vnet::{self, VNET_HEADER_LEN};
+
+/// Frames and bytes that are read from the tap device before the flows get their turn: enough to make batches worth
+/// while, few enough that acknowledgements do not wait.
+const FRAMES_A_TURN: usize = 64;
+const BYTES_A_TURN: usize = 384 << 10;
+
+/// Datagrams that are received from one socket before others get their turn.
+const DATAGRAMS_A_TURN: usize = 64;
+
+/// Errors that are taken from one socket's queue in a turn.
+const ERRORS_A_TURN: usize = 16;
+
+const EVENTS: usize = 256;
+const FRAME_MAX: usize = VNET_HEADER_LEN + 14 + 65535;
+
+/// Why the loop ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// It was told to stop.
+    Stopped,
+    /// The tap device is gone, and with it the container's namespace.
+    DeviceGone,
+}
+
+/// Whether the tap device may hold more frames.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum TapState {
+    Drained,
+    MayHaveMore,
+    Gone,
+}
+
+/// One packet loop with its stack and its sockets.
+pub struct Worker {
+    poll: Poll,
+    stack: Stack<Arena>,
+    edge: HostEdge,
+    frame: Box<[u8]>,
+    tap: TapState,
+    /// Sockets that may hold more than they could give in their turn.
+    unfinished_udp: Vec<UdpId>,
+    epoch: Clock,
+    stop: OwnedFd,
+}
+
+impl Worker {
+    /// Prepares everything that needs the host's files or may fail.
+    pub fn new(tap: OwnedFd, network: &Network, stop: OwnedFd) -> Result<Worker, Error> {
+        let wrap = |operation: &'static str| move |source: io::Error| Error::SetUp { operation, source };
+        let offloads = offload::enable(tap.as_fd()).map_err(wrap("turn on offloads of the tap device"))?;
+        nix::fcntl::fcntl(&tap, nix::fcntl::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))
+            .map_err(|errno| wrap("make the tap device non-blocking")(errno.into()))?;
+        let poll = Poll::new().map_err(wrap("create an epoll instance"))?;
+        let registry = poll.registry();
+        registry
+            .register(&mut SourceFd(&tap.as_raw_fd()), Source::Tap.token(), Interest::READABLE)
+            .and_then(|()| registry.register(&mut SourceFd(&stop.as_raw_fd()), Source::Stop.token(), Interest::READABLE))
+            .map_err(wrap("watch the tap device"))?;
+        let registry = registry.try_clone().map_err(wrap("watch host sockets"))?;
+        let config = stack_config(network)?;
+        let arena = Arena::new(config.limits.buffer_bytes, config.limits.tcp_flows);
+        Ok(Worker {
+            stack: Stack::new(config, arena, Instant::ZERO),
+            edge: HostEdge::new(File::from(tap), registry, network.outbound.clone(), offloads),
+            poll,
+            frame: vec![0; FRAME_MAX].into_boxed_slice(),
+            tap: TapState::MayHaveMore,
+            unfinished_udp: Vec::new(),
+            epoch: Clock::now(),
+            stop,
+        })
+    }
+
+    /// Runs until it is told to stop or the tap device is gone.
+    pub fn run(&mut self) -> Result<End, Error> {
+        let mut events = Events::with_capacity(EVENTS);
+        loop {
+            let wait = self.wait();
+            match self.poll.poll(&mut events, wait) {
+                Ok(()) => {}
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(source) => return Err(Error::Wait(source)),
+            }
+            let now = self.now();
+            for event in &events {
+                match Source::of(event.token()) {
+                    Some(Source::Tap) => self.tap = TapState::MayHaveMore,
+                    Some(Source::Stop) => return Ok(End::Stopped),
+                    Some(Source::Tcp(flow)) => self.tcp_event(now, flow, event),
+                    Some(Source::Udp(mapping)) => {
+                        if event.is_error() {
+                            self.udp_errors(mapping);
+                        }
+                        self.unfinished_udp.push(mapping);
+                    }
+                    Some(Source::Ping(mapping)) => self.ping_event(now, mapping, event.is_error()),
+                    None => {}
+                }
+            }
+            self.receive_datagrams(now);
+            if self.tap == TapState::MayHaveMore {
+                self.read_frames(now);
+                if self.tap == TapState::Gone {
+                    return Ok(End::DeviceGone);
+                }
+            }
+            if self.stack.poll_timeout().is_some_and(|at| at <= now) {
+                self.stack.handle_timeout(now, &mut self.edge);
+            }
+            self.stack.flush(now, &mut self.edge);
+            if self.edge.tcp.reset_delay().is_some() {
+                self.edge.tcp.poll_resets(Clock::now());
+            }
+        }
+    }
+
+    fn now(&self) -> Instant {
+        // An i64 of microseconds lasts for 292,000 years.
+        Instant::from_micros(self.epoch.elapsed().as_micros() as i64)
+    }
+
+    /// How long the next wait may last.
+    fn wait(&self) -> Option<Duration> {
+        if self.tap == TapState::MayHaveMore || !self.unfinished_udp.is_empty() {
+            return Some(Duration::ZERO);
+        }
+        let now = self.now();
+        let timer = self.stack.poll_timeout().map(|at| {
+            let micros = at.total_micros().saturating_sub(now.total_micros());
+            Duration::from_micros(u64::try_from(micros).unwrap_or(0))
+        });
+        match (timer, self.edge.tcp.reset_delay()) {
+            (Some(a), Some(b)) => Some(a.min(b)),
+            (a, b) => a.or(b),
+        }
+    }
+
+    fn read_frames(&mut self, now: Instant) {
+        let mut bytes = 0;
+        for _ in 0..FRAMES_A_TURN {
+            let len = match (&self.edge.tap).read(&mut self.frame) {
+                Ok(len) => len,
+                Err(error) => match error.raw_os_error() {
+                    Some(libc::EAGAIN) => {
+                        self.tap = TapState::Drained;
+                        return;
+                    }
+                    Some(libc::EINTR) => continue,
+                    // EBADFD: the kernel has deleted the device under us.
+                    _ => {
+                        debug!(%error, "the tap device is gone");
+                        self.tap = TapState::Gone;
+                        return;
+                    }
+                },
+            };
+            if let Some((header, frame)) =
+                self.frame.get(..len).and_then(<[u8]>::split_first_chunk::<VNET_HEADER_LEN>)
+            {
+                self.stack.handle_frame(now, frame, vnet::decode(header), &mut self.edge);
+            }
+            bytes += len;
+            if bytes >= BYTES_A_TURN {
+                return;
+            }
+        }
+    }
+
+    fn tcp_event(&mut self, now: Instant, flow: FlowId, event: &mio::event::Event) {
+        let ready = Readiness {
+            readable: event.is_readable(),
+            writable: event.is_writable(),
+            hang_up: event.is_read_closed() || event.is_error(),
+        };
+        if !self.stack.tcp_connecting(flow) {
+            return self.stack.tcp_ready(flow, ready);
+        }
+        match self.edge.tcp.outcome(flow) {
+            None => {}
+            Some(Ok(())) => self.stack.tcp_connected(now, flow, ready, &mut self.edge),
+            Some(Err(error)) => {
+                self.edge.tcp.forget(flow);
+                self.stack.tcp_connect_failed(now, flow, error, &mut self.edge);
+            }
+        }
+    }
+
+    fn receive_datagrams(&mut self, now: Instant) {
+        let mut unfinished = std::mem::take(&mut self.unfinished_udp);
+        unfinished.retain(|mapping| self.receive_from(now, *mapping));
+        // What came due meanwhile is none: only events add to the list.
+        self.unfinished_udp = unfinished;
+    }
+
+    /// Receives what a mapping's socket holds; says whether there may be more.
+    fn receive_from(&mut self, now: Instant, mapping: UdpId) -> bool {
+        for _ in 0..DATAGRAMS_A_TURN {
+            match self.edge.udp.receive(mapping) {
+                Some(Ok(received)) => {
+                    let mut buffer = self.edge.udp.take_buffer();
+                    let end = (rnet_stack::DATAGRAM_HEADROOM + received.len).min(buffer.len());
+                    if let Some(filled) = buffer.get_mut(..end) {
+                        self.stack.udp_received(now, mapping, received.from, filled, received.segment, &mut self.edge);
+                    }
+                    self.edge.udp.return_buffer(buffer);
+                }
+                Some(Err(HostError::WouldBlock)) | None => return false,
+                // An error that was reported for something sent: its details are in the error queue.
+                Some(Err(_)) => self.udp_errors(mapping),
+            }
+        }
+        true
+    }
+
+    fn udp_errors(&mut self, mapping: UdpId) {
+        for _ in 0..ERRORS_A_TURN {
+            let Some((socket, family)) = self.edge.udp.socket(mapping) else { return };
+            let Some(error) = error_queue::take(socket) else { return };
+            let icmp = HostIcmp::new(family, error.icmp, error.to, error.offender, &error.payload);
+            self.stack.udp_error(mapping, &icmp, &mut self.edge);
+        }
+    }
+
+    fn ping_event(&mut self, now: Instant, mapping: PingId, error: bool) {
+        if error {
+            for _ in 0..ERRORS_A_TURN {
+                let Some((socket, family)) = self.edge.ping.socket(mapping) else { return };
+                let Some(error) = error_queue::take(socket) else { break };
+                let icmp = HostIcmp::new(family, error.icmp, error.to, error.offender, &error.payload);
+                self.stack.ping_error(mapping, &icmp, &mut self.edge);
+            }
+        }
+        // A ping socket's receive buffer bounds this.
+        while let Some(received) = self.edge.ping.receive(mapping) {
+            let Some(reply) = received else { continue };
+            let (from, sequence, data) = (reply.from, reply.sequence, reply.data.to_vec());
+            self.stack.ping_received(now, mapping, from, sequence, &data, &mut self.edge);
+        }
+    }
+
+    /// Says what was counted, for the log.
+    pub fn report(&self) {
+        let holdings = self.stack.holdings();
+        let counters: Vec<String> = self
+            .stack
+            .counters()
+            .iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(counter, count)| format!("{}={count}", counter.name()))
+            .collect();
+        let drops: Vec<String> = self
+            .stack
+            .drops()
+            .iter()
+            .filter(|(_, count)| *count > 0)
+            .map(|(reason, count)| format!("{}={count}", reason.name()))
+            .collect();
+        debug!(
+            ?holdings,
+            counters = counters.join(" "),
+            drops = drops.join(" "),
+            refused_frames = self.edge.refused_frames,
+            stop = self.stop.as_raw_fd(),
+            "packet loop ends"
+        );
+    }
+}
