@@ -5,16 +5,37 @@
 
 pub mod checksum;
 mod classify;
+mod fragment;
+mod header;
+mod icmp;
 mod ipv4;
 mod ipv6;
+mod neighbour;
+mod reassembly;
+mod strip;
 mod transport;
+mod udp;
 
 use std::net::IpAddr;
 
 pub use classify::{ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, classify, classify_ip, source_mac};
+pub use fragment::fragment;
+pub use header::{
+    BuildError, Ethernet, IpHeader, Ipv4Header, Ipv6Header, Ports, UDP_HEADER_LEN, write_ethernet, write_ipv4,
+    write_ipv6, write_udp,
+};
+pub use icmp::{
+    ICMP_HEADER_LEN, IcmpHeader, icmp_echo_reply, icmpv4, icmpv4_error, icmpv6, icmpv6_error, may_answer_with_error,
+};
 pub use ipv4::IPV4_HEADER_LEN;
 pub use ipv6::IPV6_HEADER_LEN;
+pub use neighbour::{
+    NDP_HOP_LIMIT, RouterAdvertisement, Solicited, arp_reply, neighbour_advertisement, router_advertisement,
+};
+pub use reassembly::{Reassembly, ReassemblyLimits};
+pub use strip::strip_options;
 pub use transport::{ICMPV4, ICMPV6, TCP, UDP};
+pub use udp::{UDP4_HEADROOM, UDP6_HEADROOM, udp, udp_headroom, udp4, udp6, write_udp_frame};
 
 /// Length of an Ethernet II header in bytes.
 pub const ETHERNET_HEADER_LEN: usize = 14;

@@ -2,8 +2,8 @@
 
 use etherparse::PacketBuilder;
 
-use super::*;
 use crate::event::DropReason;
+use crate::frame::*;
 
 const A4: [u8; 4] = [10, 0, 2, 100];
 const B4: [u8; 4] = [93, 184, 215, 14];

@@ -1,0 +1,5 @@
+//! What the modules of `frame` promise together.
+
+mod build;
+mod classify;
+mod fragments;
