@@ -134,11 +134,3 @@ impl PingSockets {
         drop(self.sockets.take(mapping.0));
     }
 }
-
-/// Whether this process may open ping sockets at all.
-pub fn allowed() -> bool {
-    match Socket::new(socket2::Domain::IPV4, Type::DGRAM, Some(Protocol::ICMPV4)) {
-        Ok(_) => true,
-        Err(error) => error.raw_os_error() != Some(libc::EACCES),
-    }
-}

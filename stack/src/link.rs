@@ -86,7 +86,7 @@ impl Wire {
     /// A header for a packet of `transport_len` bytes behind it; with an identification where it will be fragmented.
     pub(crate) fn ip_header(&mut self, src: IpAddr, dst: IpAddr, transport_len: usize) -> Option<IpHeader> {
         let header = IpHeader::new(src, dst, HOP_LIMIT, 0, None)?;
-        if header.len() + transport_len <= usize::from(self.framing.mtu) || src.is_ipv6() {
+        if header.header_len() + transport_len <= usize::from(self.framing.mtu) || src.is_ipv6() {
             return Some(header);
         }
         self.next_id = self.next_id.wrapping_add(1);

@@ -325,12 +325,15 @@ impl<M: RingMemory> TcpFlows<M> {
         let before = Instant::from_micros(now.total_micros() - SWEEP.total_micros() as i64);
         let TcpFlows { flows, stock, touched, .. } = self;
         // A number stands in the list twice when its flow ended and another took the number; the mark tells.
-        touched.retain(|id| match flows.get_mut(id.0 as usize) {
-            Some(flow) if std::mem::take(&mut flow.touched) => match &mut flow.phase {
-                Phase::Open(open) => open.active > before || !open.endpoint.release_pages(stock.memory()),
-                Phase::Connecting(_) => false,
-            },
-            _ => false,
+        touched.retain(|id| {
+            let Some(flow) = flows.get_mut(id.0 as usize) else { return false };
+            match &mut flow.phase {
+                Phase::Open(open) if flow.touched => {
+                    flow.touched = false;
+                    open.active > before || !open.endpoint.release_pages(stock.memory())
+                }
+                _ => false,
+            }
         });
         for id in touched.iter() {
             if let Some(flow) = flows.get_mut(id.0 as usize) {

@@ -174,7 +174,7 @@ impl UdpFlows {
         let one = segment.map_or(payload, |segment| payload.min(usize::from(segment)));
         let Some(ip) = wire.ip_header(from.ip(), key.guest, UDP_HEADER_LEN + one) else { return Ok(()) };
         let ports = Ports { src: from.port(), dst: key.port };
-        if wire.fits(ip.len() + UDP_HEADER_LEN + one) {
+        if wire.fits(ip.header_len() + UDP_HEADER_LEN + one) {
             let start = DATAGRAM_HEADROOM - udp_headroom(&ip);
             let gso_size = segment.filter(|segment| usize::from(*segment) < payload);
             let frame = &mut buffer[start..];
