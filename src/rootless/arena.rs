@@ -60,10 +60,7 @@ impl RingMemory for Arena {
         let (receive, transmit) = unsafe {
             (
                 std::slice::from_raw_parts_mut(start.as_ptr(), class.receive_bytes()),
-                std::slice::from_raw_parts_mut(
-                    start.as_ptr().add(class.receive_bytes()),
-                    class.transmit_bytes(),
-                ),
+                std::slice::from_raw_parts_mut(start.as_ptr().add(class.receive_bytes()), class.transmit_bytes()),
             )
         };
         Some(Rings { slot, receive: SocketBuffer::new(receive), transmit: SocketBuffer::new(transmit) })

@@ -92,7 +92,9 @@ impl PingSockets {
         let to = SockAddr::from(datagram.to);
         let sent = match socket.socket.send_to(&message, &to) {
             // An error for an earlier request was reported; its details are in the error queue.
-            Err(error) if error.raw_os_error().is_some_and(|code| super::udp::pending(nix::errno::Errno::from_raw(code))) => {
+            Err(error)
+                if error.raw_os_error().is_some_and(|code| super::udp::pending(nix::errno::Errno::from_raw(code))) =>
+            {
                 socket.socket.send_to(&message, &to)
             }
             sent => sent,
@@ -108,15 +110,13 @@ impl PingSockets {
             Family::V4 => ECHO_REPLY_V4,
             Family::V6 => ECHO_REPLY_V6,
         };
-        let (len, from) = match nix::sys::socket::recvfrom::<nix::sys::socket::SockaddrStorage>(
-            socket.socket.as_raw_fd(),
-            buffer,
-        ) {
-            Ok((len, Some(from))) => (len, super::udp::socket_addr(&from)?),
-            Ok((_, None)) => return Some(None),
-            Err(error) if super::udp::pending(error) => return Some(None),
-            Err(_) => return None,
-        };
+        let (len, from) =
+            match nix::sys::socket::recvfrom::<nix::sys::socket::SockaddrStorage>(socket.socket.as_raw_fd(), buffer) {
+                Ok((len, Some(from))) => (len, super::udp::socket_addr(&from)?),
+                Ok((_, None)) => return Some(None),
+                Err(error) if super::udp::pending(error) => return Some(None),
+                Err(_) => return None,
+            };
         let Some((header, data)) = buffer.get(..len)?.split_first_chunk::<HEADER_LEN>() else { return Some(None) };
         if header[0] != expected {
             return Some(None);

@@ -53,8 +53,13 @@ mod tests {
 
     #[test]
     fn a_token_names_its_source() {
-        let sources =
-            [Source::Tap, Source::Stop, Source::Tcp(FlowId(7)), Source::Udp(UdpId(u32::MAX >> 3)), Source::Ping(PingId(0))];
+        let sources = [
+            Source::Tap,
+            Source::Stop,
+            Source::Tcp(FlowId(7)),
+            Source::Udp(UdpId(u32::MAX >> 3)),
+            Source::Ping(PingId(0)),
+        ];
         for source in sources {
             assert_eq!(Source::of(source.token()), Some(source));
         }

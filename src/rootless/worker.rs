@@ -74,7 +74,9 @@ impl Worker {
         let registry = poll.registry();
         registry
             .register(&mut SourceFd(&tap.as_raw_fd()), Source::Tap.token(), Interest::READABLE)
-            .and_then(|()| registry.register(&mut SourceFd(&stop.as_raw_fd()), Source::Stop.token(), Interest::READABLE))
+            .and_then(|()| {
+                registry.register(&mut SourceFd(&stop.as_raw_fd()), Source::Stop.token(), Interest::READABLE)
+            })
             .map_err(wrap("watch the tap device"))?;
         let registry = registry.try_clone().map_err(wrap("watch host sockets"))?;
         let config = stack_config(network)?;
@@ -174,8 +176,7 @@ impl Worker {
                     }
                 },
             };
-            if let Some((header, frame)) =
-                self.frame.get(..len).and_then(<[u8]>::split_first_chunk::<VNET_HEADER_LEN>)
+            if let Some((header, frame)) = self.frame.get(..len).and_then(<[u8]>::split_first_chunk::<VNET_HEADER_LEN>)
             {
                 self.stack.handle_frame(now, frame, vnet::decode(header), &mut self.edge);
             }

@@ -306,8 +306,7 @@ impl<M: RingMemory> Stack<M> {
         segment: Option<u16>,
         edge: &mut E,
     ) {
-        if let Err(reason) =
-            self.udp.incoming(now, &self.config, mapping, from, buffer, segment, &mut self.wire, edge)
+        if let Err(reason) = self.udp.incoming(now, &self.config, mapping, from, buffer, segment, &mut self.wire, edge)
         {
             self.drops.count(reason);
         }
@@ -328,9 +327,7 @@ impl<M: RingMemory> Stack<M> {
         data: &[u8],
         edge: &mut E,
     ) {
-        if let Err(reason) =
-            self.echo.reply(now, &self.config, mapping, from, sequence, data, &mut self.wire, edge)
-        {
+        if let Err(reason) = self.echo.reply(now, &self.config, mapping, from, sequence, data, &mut self.wire, edge) {
             self.drops.count(reason);
         }
     }

@@ -20,12 +20,7 @@ pub struct FlowKey {
 impl FlowKey {
     /// The flow that a segment from the container belongs to.
     pub fn of(packet: &IpPacket<'_>, segment: &TcpSegment<'_>) -> FlowKey {
-        FlowKey {
-            guest: packet.src,
-            guest_port: segment.src_port,
-            remote: packet.dst,
-            remote_port: segment.dst_port,
-        }
+        FlowKey { guest: packet.src, guest_port: segment.src_port, remote: packet.dst, remote_port: segment.dst_port }
     }
 
     /// The other end as a socket address.

@@ -121,12 +121,7 @@ impl EchoFlows {
         };
         let [id0, id1, seq0, seq1] = message.rest;
         let key = Key { guest: packet.src, identifier: [id0, id1] };
-        let outgoing = Outgoing {
-            to,
-            payload: message.body,
-            segment: None,
-            ttl: packet.ttl.saturating_sub(1).max(1),
-        };
+        let outgoing = Outgoing { to, payload: message.body, segment: None, ttl: packet.ttl.saturating_sub(1).max(1) };
         let sent = self
             .mapping(now, key, counters, edge)
             .and_then(|id| edge.ping_send(PingId(id), u16::from_be_bytes([seq0, seq1]), &outgoing));

@@ -5,6 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use crate::config::Config;
 use crate::edge::Family;
 use crate::event::DropReason;
+use crate::neighbour::LINK_LOCAL;
 
 /// What is to be done with a flow to a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,7 +82,7 @@ fn is_dns_address(config: &Config, to: IpAddr) -> bool {
 fn is_gateway(config: &Config, to: IpAddr) -> bool {
     match to {
         IpAddr::V4(to) => config.gateway4() == Some(to),
-        IpAddr::V6(to) => config.gateway6() == Some(to) || to.is_unicast_link_local(),
+        IpAddr::V6(to) => config.gateway6() == Some(to) || (config.link.ipv6.is_some() && to == LINK_LOCAL),
     }
 }
 
@@ -113,7 +114,7 @@ fn unusable(config: &Config, to: IpAddr) -> Option<DropReason> {
             let embeds_ipv4 = matches!(to.segments(), [0, 0, 0, 0, 0, 0 | 0xffff, _, _]);
             if to.is_multicast() {
                 Some(DropReason::Multicast)
-            } else if embeds_ipv4 || to.is_loopback() || to.is_unspecified() {
+            } else if embeds_ipv4 || to.is_loopback() || to.is_unspecified() || to.is_unicast_link_local() {
                 Some(DropReason::Address)
             } else {
                 None

@@ -37,7 +37,17 @@ fn judge(config: &Config, to: &str, port: u16) -> Verdict {
 #[test]
 fn addresses_that_mean_the_host_itself_are_dropped() {
     let config = config(true, None);
-    for to in ["127.0.0.1", "127.9.9.9", "0.0.0.0", "0.1.2.3", "::1", "::", "::ffff:127.0.0.1", "::ffff:10.1.1.1", "::127.0.0.1"] {
+    for to in [
+        "127.0.0.1",
+        "127.9.9.9",
+        "0.0.0.0",
+        "0.1.2.3",
+        "::1",
+        "::",
+        "::ffff:127.0.0.1",
+        "::ffff:10.1.1.1",
+        "::127.0.0.1",
+    ] {
         assert_eq!(judge(&config, to, 80), Verdict::Drop(DropReason::Address), "{to}");
     }
     for to in ["224.0.0.1", "255.255.255.255", "10.0.2.255", "ff02::1"] {

@@ -3,7 +3,7 @@
 //! smoltcp cuts what it emits to the peer's MSS. The device can cut far better, so smoltcp is shown the largest MSS there
 //! is and the true one is kept for the device (gso_size).
 
-use crate::frame::TcpSegment;
+use crate::frame::{TcpSegment, checksum};
 
 /// What a peer that names no MSS takes (RFC 9293 section 3.7.1).
 pub(crate) const DEFAULT_MSS: u16 = 536;
@@ -27,15 +27,35 @@ pub(crate) struct HeldSyn {
 }
 
 impl HeldSyn {
-    /// Keeps the IP packet `packet`, whose TCP header starts at `tcp_start`.
+    /// Keeps the IP packet `packet`, whose TCP header starts at `tcp_start`, without data: as long as no cookie vouches for
+    /// it (RFC 7413), data in a SYN need not be taken, and is sent again.
     pub(crate) fn new(packet: &[u8], tcp_start: usize, segment: &TcpSegment<'_>) -> HeldSyn {
         let end = (tcp_start + segment.header_len).min(packet.len());
-        let mut packet: Box<[u8]> = packet.into();
-        let mss = match packet.get_mut(tcp_start + 20..end) {
-            Some(options) => set_mss(options, u16::MAX - 40),
-            None => None,
-        };
+        let mut packet: Box<[u8]> = packet.get(..end).unwrap_or_default().into();
+        state_length(&mut packet);
+        let mss = packet.get_mut(tcp_start + 20..).and_then(|options| set_mss(options, u16::MAX - 40));
         HeldSyn { packet, mss: mss.unwrap_or(DEFAULT_MSS).max(MIN_MSS) }
+    }
+}
+
+/// Makes the IP header state the length that the packet has.
+fn state_length(packet: &mut [u8]) {
+    let len = packet.len() as u16;
+    if let [first, _, total @ ..] = packet
+        && *first >> 4 == 4
+        && let Some(field) = total.first_chunk_mut::<2>()
+    {
+        *field = len.to_be_bytes();
+        let header_len = usize::from(*first & 15) * 4;
+        if let Some(header) = packet.get_mut(..header_len)
+            && header.len() >= 20
+        {
+            header[10..12].fill(0);
+            let sum = checksum::sum(header).checksum();
+            header[10..12].copy_from_slice(&sum.to_be_bytes());
+        }
+    } else if let Some(header) = packet.first_chunk_mut::<40>() {
+        header[4..6].copy_from_slice(&len.saturating_sub(40).to_be_bytes());
     }
 }
 
