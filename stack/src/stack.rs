@@ -2,6 +2,7 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use crate::Instant;
 use crate::config::Config;
 use crate::edge::{Edge, FlowId, HostError, PingId, RingMemory, UdpId};
 use crate::event::{Counter, Counters, DropCounters, DropReason};
@@ -12,14 +13,10 @@ use crate::frame::{
 };
 use crate::icmp::{ECHO_REQUEST_V4, ECHO_REQUEST_V6, EchoFlows, HostIcmp};
 use crate::link::{IcmpError, Wire};
-use crate::neighbour::Link;
+use crate::neighbour::{ADVERTISE_INTERVAL, Link};
 use crate::policy::{self, Verdict};
 use crate::tcp::{Readiness, TcpFlows, Unreachable};
 use crate::udp::{QuotedDatagram, UdpFlows};
-use crate::{Duration, Instant};
-
-/// How often routers repeat themselves once somebody asked, well within the lifetime that they announce.
-const ADVERTISE_EVERY: Duration = Duration::from_secs(600);
 
 /// One container's network, as seen from its link.
 ///
@@ -240,7 +237,7 @@ impl<M: RingMemory> Stack<M> {
             (1, 4) => self.guest_unreachable(message, edge),
             (133..=137, _) => {
                 if message.kind == 133 {
-                    self.advertise_at = Some(now + ADVERTISE_EVERY);
+                    self.advertise_at = Some(now + ADVERTISE_INTERVAL);
                 }
                 if let Some(reply) = self.link.handle_icmpv6(mac, packet, message) {
                     self.wire.send(reply, edge);
@@ -366,7 +363,7 @@ impl<M: RingMemory> Stack<M> {
             self.drops.count(DropReason::Fragment);
         }
         if self.advertise_at.is_some_and(|at| at <= now) {
-            self.advertise_at = Some(now + ADVERTISE_EVERY);
+            self.advertise_at = Some(now + ADVERTISE_INTERVAL);
             if let Some(advertisement) = self.link.advertise() {
                 self.wire.send(advertisement, edge);
             }
