@@ -141,6 +141,9 @@ fn silence() {
     {
         assert!(NEW.ask(malformed).is_none(), "{malformed:?}");
     }
+    for address in [[0, 3, 0, 0], [127, 0, 0, 1], [224, 0, 0, 1], [255; 4]] {
+        assert!(Client { address: address.into(), ..NEW }.ask(&[53, 1, 8, 255]).is_none(), "no host is at {address:?}");
+    }
     assert!(Client { relay: 10, ..NEW }.ask(&[53, 1, 1, 255]).is_none());
     let frame = NEW.frame(&[53, 1, 1, 255]);
     let packet = ip(&frame);
