@@ -96,3 +96,6 @@ impl Link {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

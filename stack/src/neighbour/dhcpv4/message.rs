@@ -76,12 +76,16 @@ impl<'a> Message<'a> {
         if fixed.last_chunk() != Some(&MAGIC_COOKIE) {
             return None;
         }
+        let client_address = Ipv4Addr::new(*c0, *c1, *c2, *c3);
+        if !(client_address.is_unspecified() || is_host(client_address)) {
+            return None;
+        }
         let mut message = Message {
             kind: Kind::Discover,
             transaction: [*t0, *t1, *t2, *t3],
             flags: [*f0, *f1],
             wants_broadcast: f0 & 0x80 != 0,
-            client_address: Ipv4Addr::new(*c0, *c1, *c2, *c3),
+            client_address,
             hardware: MacAddr([*m0, *m1, *m2, *m3, *m4, *m5]),
             requested: None,
             server: None,
@@ -138,6 +142,12 @@ fn parse_kind(value: &[u8]) -> Option<Kind> {
         [8] => Some(Kind::Inform),
         _ => None,
     }
+}
+
+/// Whether a host can have this address, so that a reply may go there.
+fn is_host(address: Ipv4Addr) -> bool {
+    let this_network = address.octets()[0] == 0;
+    !(this_network || address.is_loopback() || address.is_multicast() || address.is_broadcast())
 }
 
 fn address(value: &[u8]) -> Option<Ipv4Addr> {

@@ -1,0 +1,63 @@
+#!/usr/bin/env python3
+"""Writes the seed corpora of packet_parser, reassembly and dhcp from the real frames in stack/testdata."""
+
+import pathlib
+import struct
+
+HERE = pathlib.Path(__file__).parent
+FRAMES = {path.stem: path.read_bytes() for path in sorted((HERE / "../stack/testdata").glob("*.frame"))}
+
+
+def write(target, name, data):
+    folder = HERE / "corpus" / target
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(data)
+
+
+def ipv6(frame, next_header, headers):
+    """The frame with extension headers behind its fixed header."""
+    length = struct.pack("!H", len(frame) - 54 + len(headers))
+    return frame[:18] + length + bytes([next_header]) + frame[21:54] + headers + frame[54:]
+
+
+def ipv4_options(frame, options):
+    length = struct.pack("!H", len(frame) - 14 + len(options))
+    return frame[:14] + bytes([0x45 + len(options) // 4]) + frame[15:16] + length + frame[18:34] + options + frame[34:]
+
+
+for name, frame in FRAMES.items():
+    write("packet_parser", name, frame)
+    write("dhcp", "frame_" + name, b"\x03" + frame)
+    if frame[36:38] == b"\x00\x43" and frame[12:14] == b"\x08\x00":
+        write("dhcp", "v4_" + name, b"\x00" + frame[42:])
+    if name.startswith("dhclient6"):
+        write("dhcp", "v6_" + name, b"\x01" + frame[62:])
+    if name.startswith(("ns", "rs")):
+        write("dhcp", "ndp_" + name, b"\x02" + frame[54:55] + frame[62:])
+
+udp6, tcp6, udp4 = FRAMES["udp6"], FRAMES["tcp6_syn"], FRAMES["udp4"]
+write("packet_parser", "hop_by_hop", ipv6(udp6, 0, bytes([17, 0, 5, 2, 0, 0, 1, 0])))
+write("packet_parser", "destination_options", ipv6(tcp6, 60, bytes([6, 0, 1, 4, 0, 0, 0, 0])))
+write("packet_parser", "routing", ipv6(tcp6, 43, bytes([6, 0, 4, 0, 0, 0, 0, 0])))
+write("packet_parser", "routing_type_0", ipv6(tcp6, 43, bytes([6, 0, 0, 1, 0, 0, 0, 0])))
+write("packet_parser", "atomic_fragment", ipv6(udp6, 44, bytes([17, 0, 0, 0, 1, 2, 3, 4])))
+write("packet_parser", "many_headers", ipv6(udp6, 60, bytes([60, 0, 1, 4, 0, 0, 0, 0]) * 7 + bytes([17, 0, 1, 4, 0, 0, 0, 0])))
+write("packet_parser", "router_alert", ipv4_options(udp4, bytes([0x94, 4, 0, 0])))
+write("packet_parser", "loose_source_route", ipv4_options(udp4, bytes([0x83, 7, 4, 1, 2, 3, 4, 0])))
+write("packet_parser", "padded", udp4 + bytes(18))
+write("packet_parser", "vlan", udp4[:12] + b"\x81\x00\x00\x05" + udp4[12:])
+
+
+def op(ident, v6, more, offset, length):
+    return struct.pack("!BHB", ident | v6 << 6 | more << 5, offset // 8, (length // 8 if more else length) - 1)
+
+
+for family in (0, 1):
+    whole = [op(1, family, 1, 0, 1480), op(1, family, 1, 1480, 1480), op(1, family, 0, 2960, 48)]
+    write("reassembly", f"in_order_{family}", b"".join(whole))
+    write("reassembly", f"reversed_{family}", b"".join(reversed(whole)))
+    write("reassembly", f"repeated_{family}", b"".join([whole[0], whole[0], whole[2], whole[1]]))
+    write("reassembly", f"overlap_{family}", b"".join([whole[0], op(1, family, 1, 1472, 1480), whole[2]]))
+    write("reassembly", f"time_out_{family}", whole[0] + b"\x80\0\0\x10" + whole[1] + whole[2])
+write("reassembly", "full", b"".join(op(ident, 0, 1, 8, 8) for ident in range(8)))
+write("reassembly", "far", op(1, 0, 0, 65000, 100) + op(2, 1, 0, 65000, 100) + op(3, 0, 1, 0, 1480))
