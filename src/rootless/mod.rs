@@ -11,6 +11,7 @@ mod sockets;
 mod tcp;
 mod token;
 mod udp;
+mod udp_batch;
 mod worker;
 
 use std::io;

@@ -17,6 +17,7 @@ use super::host_error::host_error;
 use super::slots::Slots;
 use super::sockets::{self, HopLimit};
 use super::token::Source;
+use super::udp_batch::Batch;
 use crate::config::Outbound;
 use crate::tap::offload::Offloads;
 
@@ -32,6 +33,9 @@ pub struct UdpSockets {
     buffer: Box<[u8]>,
     control: Vec<u8>,
     offloads: Offloads,
+    batch: Batch,
+    /// Batches that the host did not take.
+    lost: u64,
 }
 
 struct UdpSocket {
@@ -59,6 +63,8 @@ impl UdpSockets {
             buffer: vec![0; DATAGRAM_HEADROOM + PAYLOAD_MAX].into_boxed_slice(),
             control: nix::cmsg_space!(i32, libc::sock_extended_err, libc::sockaddr_in6),
             offloads,
+            batch: Batch::default(),
+            lost: 0,
         }
     }
 
@@ -87,8 +93,35 @@ impl UdpSockets {
         Ok(())
     }
 
-    /// Sends datagrams.
+    /// Sends datagrams, or keeps them to be sent with others until [`UdpSockets::flush`].
     pub fn send(&mut self, mapping: UdpId, datagram: &Outgoing<'_>) -> Result<(), HostError> {
+        if self.batch.take(mapping, datagram) {
+            return Ok(());
+        }
+        self.flush();
+        self.send_now(mapping, datagram)?;
+        self.batch.follow(mapping, datagram);
+        Ok(())
+    }
+
+    /// Sends what was kept.
+    pub fn flush(&mut self) {
+        let mut batch = std::mem::take(&mut self.batch);
+        if let Some((mapping, datagrams)) = batch.waiting()
+            && self.send_now(mapping, &datagrams).is_err()
+        {
+            self.lost += 1;
+        }
+        batch.clear();
+        self.batch = batch;
+    }
+
+    /// Batches that the host did not take.
+    pub fn lost(&self) -> u64 {
+        self.lost
+    }
+
+    fn send_now(&mut self, mapping: UdpId, datagram: &Outgoing<'_>) -> Result<(), HostError> {
         let socket = self.sockets.get_mut(mapping.0).ok_or(HostError::Reset)?;
         socket.ttl.set(&socket.socket, socket.family, datagram.ttl);
         let payload = [IoSlice::new(datagram.payload)];
@@ -118,7 +151,7 @@ impl UdpSockets {
         let size = usize::from(datagram.segment.unwrap_or(u16::MAX)).max(1);
         let mut outcome = Ok(());
         for payload in datagram.payload.chunks(size) {
-            outcome = outcome.and(self.send(mapping, &Outgoing { payload, segment: None, ..*datagram }));
+            outcome = outcome.and(self.send_now(mapping, &Outgoing { payload, segment: None, ..*datagram }));
         }
         outcome
     }
@@ -160,6 +193,7 @@ impl UdpSockets {
 
     /// Closes a mapping's socket.
     pub fn close(&mut self, mapping: UdpId) {
+        self.flush();
         // Closing the only descriptor takes it out of epoll.
         drop(self.sockets.take(mapping.0));
     }

@@ -60,7 +60,8 @@ pub struct Worker {
     /// Sockets that may hold more than they could give in their turn.
     unfinished_udp: Vec<UdpId>,
     epoch: Clock,
-    stop: OwnedFd,
+    /// Kept open: it is watched by its number.
+    _stop: OwnedFd,
 }
 
 impl Worker {
@@ -89,7 +90,7 @@ impl Worker {
             tap: TapState::MayHaveMore,
             unfinished_udp: Vec::new(),
             epoch: Clock::now(),
-            stop,
+            _stop: stop,
         })
     }
 
@@ -122,6 +123,7 @@ impl Worker {
             self.receive_datagrams(now);
             if self.tap == TapState::MayHaveMore {
                 self.read_frames(now);
+                self.edge.udp.flush();
                 if self.tap == TapState::Gone {
                     return Ok(End::DeviceGone);
                 }
@@ -281,7 +283,7 @@ impl Worker {
             counters = counters.join(" "),
             drops = drops.join(" "),
             refused_frames = self.edge.refused_frames,
-            stop = self.stop.as_raw_fd(),
+            lost_udp_batches = self.edge.udp.lost(),
             "packet loop ends"
         );
     }
