@@ -12,6 +12,7 @@ mod tcp;
 mod token;
 mod udp;
 mod udp_batch;
+mod udp_run;
 mod worker;
 
 use std::io;

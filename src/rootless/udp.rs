@@ -18,6 +18,7 @@ use super::slots::Slots;
 use super::sockets::{self, HopLimit};
 use super::token::Source;
 use super::udp_batch::Batch;
+use super::udp_run::RUN_MAX;
 use crate::config::Outbound;
 use crate::tap::offload::Offloads;
 
@@ -60,7 +61,7 @@ impl UdpSockets {
     pub fn new(offloads: Offloads) -> UdpSockets {
         UdpSockets {
             sockets: Slots::default(),
-            buffer: vec![0; DATAGRAM_HEADROOM + PAYLOAD_MAX].into_boxed_slice(),
+            buffer: vec![0; DATAGRAM_HEADROOM + RUN_MAX + PAYLOAD_MAX].into_boxed_slice(),
             control: nix::cmsg_space!(i32, libc::sock_extended_err, libc::sockaddr_in6),
             offloads,
             batch: Batch::default(),
@@ -156,11 +157,11 @@ impl UdpSockets {
         outcome
     }
 
-    /// Receives once into a buffer with headroom.
-    pub fn receive(&mut self, mapping: UdpId) -> Option<Result<Received, HostError>> {
+    /// Receives once, at `place` bytes behind the headroom of the buffer.
+    pub fn receive(&mut self, mapping: UdpId, place: usize) -> Option<Result<Received, HostError>> {
         let UdpSockets { sockets, buffer, control, .. } = self;
         let socket = sockets.get(mapping.0)?;
-        let mut space = [io::IoSliceMut::new(&mut buffer[DATAGRAM_HEADROOM..])];
+        let mut space = [io::IoSliceMut::new(buffer.get_mut(DATAGRAM_HEADROOM + place..)?)];
         let fd = socket.socket.as_raw_fd();
         let message = match recvmsg::<SockaddrStorage>(fd, &mut space, Some(control), MsgFlags::empty()) {
             Ok(message) => message,
@@ -176,7 +177,12 @@ impl UdpSockets {
         Some(Ok(Received { from, len: message.bytes, segment }))
     }
 
-    /// What was received last, with its headroom; put back with [`UdpSockets::return_buffer`].
+    /// Whether datagrams may be handed to the tap device several at once.
+    pub fn may_coalesce(&self) -> bool {
+        self.offloads == Offloads::TcpAndUdp
+    }
+
+    /// The buffer with what was received; put back with [`UdpSockets::return_buffer`].
     pub fn take_buffer(&mut self) -> Box<[u8]> {
         std::mem::take(&mut self.buffer)
     }

@@ -7,13 +7,14 @@ use std::time::{Duration, Instant as Clock};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
-use rnet_stack::{FlowId, HostError, HostIcmp, Instant, PingId, Readiness, Stack, UdpId};
+use rnet_stack::{DATAGRAM_HEADROOM, FlowId, HostError, HostIcmp, Instant, PingId, Readiness, Stack, UdpId};
 use tracing::debug;
 
 use super::arena::Arena;
 use super::edge::HostEdge;
 use super::error_queue;
 use super::token::Source;
+use super::udp_run::Run;
 use super::{Error, stack_config};
 use crate::config::Network;
 use crate::tap::offload;
@@ -217,22 +218,40 @@ impl Worker {
 
     /// Receives what a mapping's socket holds; says whether there may be more.
     fn receive_from(&mut self, now: Instant, mapping: UdpId) -> bool {
+        let mut run = Run::default();
+        let mut more = true;
         for _ in 0..DATAGRAMS_A_TURN {
-            match self.edge.udp.receive(mapping) {
+            match self.edge.udp.receive(mapping, run.len()) {
+                Some(Ok(received)) if self.edge.udp.may_coalesce() && run.extend(&received) => {}
                 Some(Ok(received)) => {
+                    let place = run.len();
+                    self.deliver(now, mapping, &mut run);
                     let mut buffer = self.edge.udp.take_buffer();
-                    let end = (rnet_stack::DATAGRAM_HEADROOM + received.len).min(buffer.len());
-                    if let Some(filled) = buffer.get_mut(..end) {
-                        self.stack.udp_received(now, mapping, received.from, filled, received.segment, &mut self.edge);
-                    }
+                    let start = DATAGRAM_HEADROOM + place;
+                    let end = (start + received.len).min(buffer.len());
+                    buffer.copy_within(start..end, DATAGRAM_HEADROOM);
                     self.edge.udp.return_buffer(buffer);
+                    run.start(&received);
                 }
-                Some(Err(HostError::WouldBlock)) | None => return false,
+                Some(Err(HostError::WouldBlock)) | None => {
+                    more = false;
+                    break;
+                }
                 // An error that was reported for something sent: its details are in the error queue.
                 Some(Err(_)) => self.udp_errors(mapping),
             }
         }
-        true
+        self.deliver(now, mapping, &mut run);
+        more
+    }
+
+    fn deliver(&mut self, now: Instant, mapping: UdpId, run: &mut Run) {
+        let Some((from, len, segment)) = run.finish() else { return };
+        let mut buffer = self.edge.udp.take_buffer();
+        if let Some(filled) = buffer.get_mut(..DATAGRAM_HEADROOM + len) {
+            self.stack.udp_received(now, mapping, from, filled, segment, &mut self.edge);
+        }
+        self.edge.udp.return_buffer(buffer);
     }
 
     fn udp_errors(&mut self, mapping: UdpId) {
