@@ -24,6 +24,8 @@ pub(crate) struct HeldSyn {
     pub(crate) packet: Box<[u8]>,
     /// The MSS that the container named.
     pub(crate) mss: u16,
+    /// Its sequence number.
+    pub(crate) seq: u32,
 }
 
 impl HeldSyn {
@@ -34,7 +36,7 @@ impl HeldSyn {
         let mut packet: Box<[u8]> = packet.get(..end).unwrap_or_default().into();
         state_length(&mut packet);
         let mss = packet.get_mut(tcp_start + 20..).and_then(|options| set_mss(options, u16::MAX - 40));
-        HeldSyn { packet, mss: mss.unwrap_or(DEFAULT_MSS).max(MIN_MSS) }
+        HeldSyn { packet, mss: mss.unwrap_or(DEFAULT_MSS).max(MIN_MSS), seq: segment.seq }
     }
 }
 
