@@ -97,7 +97,7 @@ fn target(low: &Low, faults: &mut Faults) -> Option<Target> {
         }
         (false, Some(netns)) => Some(Target::Files { netns: absolute(netns), userns: userns.map(absolute) }),
         (false, None) => {
-            faults.push("rnet attach", "--pid or --netns is needed: which namespace?");
+            faults.push("attach", "--pid or --netns is needed: which namespace?");
             None
         }
     }

@@ -90,7 +90,20 @@ mod tests {
 
     #[test]
     fn every_fault_is_named_at_once() {
-        let told = faults(&["rnet", "run", "--foo", "--mtu", "1", "--bar=1", "--cidr", "x", "--map-ids", "some", "--", "true"]);
+        let told = faults(&[
+            "rnet",
+            "run",
+            "--foo",
+            "--mtu",
+            "1",
+            "--bar=1",
+            "--cidr",
+            "x",
+            "--map-ids",
+            "some",
+            "--",
+            "true",
+        ]);
         for place in ["--foo", "--bar", "--mtu 1", "--cidr x", "--map-ids some"] {
             assert!(told.contains(place), "{place} is missing in: {told}");
         }

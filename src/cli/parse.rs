@@ -31,7 +31,7 @@ pub(super) fn parse(mut args: Vec<OsString>) -> Result<Request, Faults> {
             return Ok(Request::Print(error.to_string()));
         }
         if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-            faults.push("rnet", "what is to be done? run, attach, completions or man; see rnet --help");
+            faults.push("command", "what is to be done? run, attach, completions or man; see rnet --help");
             return Err(faults);
         }
         let culprit = context(&error, ContextKind::InvalidArg);
@@ -53,11 +53,12 @@ fn context(error: &clap::Error, kind: ContextKind) -> Option<String> {
 
 fn place(error: &clap::Error, culprit: Option<&str>) -> String {
     let subcommand = || context(error, ContextKind::InvalidSubcommand);
-    culprit.map(str::to_owned).or_else(subcommand).unwrap_or_else(|| "rnet".into())
+    culprit.map(str::to_owned).or_else(subcommand).unwrap_or_else(|| "command line".into())
 }
 
 fn message(error: &clap::Error) -> String {
-    let suggested = context(error, ContextKind::SuggestedArg).or_else(|| context(error, ContextKind::SuggestedSubcommand));
+    let suggested =
+        context(error, ContextKind::SuggestedArg).or_else(|| context(error, ContextKind::SuggestedSubcommand));
     let message = match error.kind() {
         ErrorKind::UnknownArgument => "unknown argument".to_owned(),
         ErrorKind::InvalidSubcommand => "unknown command".to_owned(),

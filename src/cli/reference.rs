@@ -69,9 +69,8 @@ pub(crate) fn man(directory: Option<&Path>) -> io::Result<()> {
         match directory {
             Some(directory) => {
                 let path = directory.join(format!("{title}.1"));
-                std::fs::write(&path, text).map_err(|error| {
-                    io::Error::new(error.kind(), format!("write {}: {error}", path.display()))
-                })?;
+                std::fs::write(&path, text)
+                    .map_err(|error| io::Error::new(error.kind(), format!("write {}: {error}", path.display())))?;
             }
             None => io::stdout().write_all(&text)?,
         }

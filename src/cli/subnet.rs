@@ -42,7 +42,11 @@ impl Family for Ipv4Addr {
     }
 
     fn is_host(self) -> bool {
-        !(self.is_unspecified() || self.is_loopback() || self.is_multicast() || self.octets()[0] == 0 || self.octets()[0] >= 240)
+        !(self.is_unspecified()
+            || self.is_loopback()
+            || self.is_multicast()
+            || self.octets()[0] == 0
+            || self.octets()[0] >= 240)
     }
 }
 
@@ -152,7 +156,9 @@ mod tests {
         assert_eq!(cidr("10.0.2.0/24"), Ok((Ipv4Addr::new(10, 0, 2, 0), 24)));
         assert_eq!(cidr("fd00::/64"), Ok(("fd00::".parse::<Ipv6Addr>().unwrap(), 64)));
         assert!(cidr::<Ipv4Addr>("10.0.2.5/24").unwrap_err().contains("10.0.2.0/24"));
-        for wrong in ["", "10.0.2.0", "10.0.2.0/0", "10.0.2.0/31", "10.0.2.0/99", "127.0.0.0/8", "224.0.0.0/24", "fd00::/64"] {
+        for wrong in
+            ["", "10.0.2.0", "10.0.2.0/0", "10.0.2.0/31", "10.0.2.0/99", "127.0.0.0/8", "224.0.0.0/24", "fd00::/64"]
+        {
             assert!(cidr::<Ipv4Addr>(wrong).is_err(), "{wrong}");
         }
         for wrong in ["fe80::/64", "ff02::/16", "fd00::/127", "::/8", "10.0.2.0/24"] {

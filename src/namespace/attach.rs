@@ -59,7 +59,13 @@ pub fn attach(attach: Attach) -> Result<u8, Error> {
 }
 
 /// Sets the network up and stays until it ends. Whatever way it returns, nothing is left.
-fn serve(attach: Attach, log_file: &LogFile, namespaces: Namespaces, watch: Watch, caller: Option<Channel>) -> Result<(), Error> {
+fn serve(
+    attach: Attach,
+    log_file: &LogFile,
+    namespaces: Namespaces,
+    watch: Watch,
+    caller: Option<Channel>,
+) -> Result<(), Error> {
     let signals = Signals::take()?;
     let mut stack = Stack::start(&attach.network, log_file, attach.presence)?;
     // The joiner takes the namespaces along: no descriptor here may keep them alive.
@@ -97,7 +103,8 @@ fn set_up(
     loop {
         let joining = joiner.as_ref().map(|joiner| joiner.channel.as_fd());
         let stack_fd = stack.channel().map(AsFd::as_fd);
-        let [signal, exit, joined, served] = wait([Some(signals.as_fd()), exit_fd.map(AsFd::as_fd), joining, stack_fd], None)?;
+        let [signal, exit, joined, served] =
+            wait([Some(signals.as_fd()), exit_fd.map(AsFd::as_fd), joining, stack_fd], None)?;
         if exit {
             return Ok(None);
         }
@@ -109,7 +116,8 @@ fn set_up(
             }
         }
         if served {
-            match stack.channel().map(|channel| channel.receive()).transpose().step("hear the network stack")?.flatten() {
+            match stack.channel().map(|channel| channel.receive()).transpose().step("hear the network stack")?.flatten()
+            {
                 Some(Message::Ready) => return Ok(Some(needs_watch.then_some(watch))),
                 Some(Message::Failed(text)) => return Err(Error::Reported(text)),
                 _ => return Err(Error::Lost("the network stack")),
@@ -131,7 +139,12 @@ fn set_up(
 }
 
 /// Waits for a reason to end.
-fn until_end(signals: &Signals, stack: &mut Stack, exit_fd: Option<&OwnedFd>, watch: Option<&Watch>) -> Result<(), Error> {
+fn until_end(
+    signals: &Signals,
+    stack: &mut Stack,
+    exit_fd: Option<&OwnedFd>,
+    watch: Option<&Watch>,
+) -> Result<(), Error> {
     loop {
         let deadline = watch.map(|_| Instant::now() + WATCH_PERIOD);
         let fds = [Some(signals.as_fd()), exit_fd.map(AsFd::as_fd), stack.channel().map(AsFd::as_fd)];

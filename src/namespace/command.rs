@@ -119,6 +119,15 @@ fn not_run(program: &OsString, errno: Errno) -> Message {
         }
         Errno::ENOENT if has_path => Message::NotRun(127, format!("run {name}: no such file")),
         Errno::ENOENT => Message::NotRun(127, format!("run {name}: command not found")),
+        // A directory of PATH that may not be searched is not the command's fault.
+        Errno::EACCES if !has_path && !is_in_path(program) => {
+            Message::NotRun(127, format!("run {name}: command not found"))
+        }
         errno => Message::NotRun(126, format!("run {name}: {}", errno.desc())),
     }
+}
+
+fn is_in_path(program: &OsString) -> bool {
+    std::env::var_os("PATH")
+        .is_some_and(|path| std::env::split_paths(&path).any(|directory| directory.join(program).exists()))
 }

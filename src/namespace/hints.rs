@@ -46,10 +46,17 @@ pub(super) fn apparmor() -> Option<String> {
 
 /// The limit that is zero.
 fn limit(first: &str) -> Option<String> {
-    [first, "max_net_namespaces", "max_mnt_namespaces", "max_pid_namespaces", "max_ipc_namespaces", "max_uts_namespaces"]
-        .into_iter()
-        .find(|name| setting(&format!("user/{name}")) == Some(0))
-        .map(|name| format!("user.{name} is 0: sysctl -w user.{name}=10000"))
+    [
+        first,
+        "max_net_namespaces",
+        "max_mnt_namespaces",
+        "max_pid_namespaces",
+        "max_ipc_namespaces",
+        "max_uts_namespaces",
+    ]
+    .into_iter()
+    .find(|name| setting(&format!("user/{name}")) == Some(0))
+    .map(|name| format!("user.{name} is 0: sysctl -w user.{name}=10000"))
 }
 
 fn setting(name: &str) -> Option<u64> {

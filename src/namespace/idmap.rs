@@ -41,7 +41,11 @@ pub(super) fn allotted(text: &str, name: Option<&str>, id: u32) -> Allotted {
 /// Adds what of `start..end` is not there yet and is not the user's own id.
 fn add(found: &mut Allotted, mut start: u64, end: u64, own: u32) {
     while start < end {
-        let taken = found.iter().copied().chain([(own, 1)]).map(|(first, count)| (u64::from(first), u64::from(first) + u64::from(count)));
+        let taken = found
+            .iter()
+            .copied()
+            .chain([(own, 1)])
+            .map(|(first, count)| (u64::from(first), u64::from(first) + u64::from(count)));
         let (mut free_until, mut skip_to) = (end, None);
         for (first, last) in taken {
             if first <= start && start < last {

@@ -68,7 +68,9 @@ impl Namespaces {
     fn enter_userns(&self) -> Result<(), Error> {
         let Some(userns) = &self.userns else { return Ok(()) };
         setns(userns, CloneFlags::CLONE_NEWUSER).step_or("join the user namespace", |errno| match errno {
-            Errno::EPERM => Some("it must be made by the same user, or be inside the caller's; or run rnet as root".into()),
+            Errno::EPERM => {
+                Some("it must be made by the same user, or be inside the caller's; or run rnet as root".into())
+            }
             Errno::EINVAL => Some("is it a user namespace?".into()),
             _ => None,
         })
@@ -76,7 +78,9 @@ impl Namespaces {
 
     fn enter_netns(&self) -> Result<(), Error> {
         setns(&self.netns, CloneFlags::CLONE_NEWNET).step_or("join the network namespace", |errno| match errno {
-            Errno::EPERM => Some("CAP_SYS_ADMIN is needed in the user namespace that owns it: is --userns the right one?".into()),
+            Errno::EPERM => {
+                Some("CAP_SYS_ADMIN is needed in the user namespace that owns it: is --userns the right one?".into())
+            }
             Errno::EINVAL => Some("is it a network namespace?".into()),
             _ => None,
         })
@@ -146,7 +150,10 @@ fn join(channel: &Channel, namespaces: &Namespaces, network: &Network) -> Result
             device
         }
         Err(errno @ (Errno::ENOSPC | Errno::EUSERS)) => {
-            tracing::debug!("no scratch network namespace ({}): the path of the target is watched instead", errno.desc());
+            tracing::debug!(
+                "no scratch network namespace ({}): the path of the target is watched instead",
+                errno.desc()
+            );
             namespaces.enter_netns()?;
             channel.send(&Message::Go).step("report to the supervisor")?;
             tap::open(ifname)?

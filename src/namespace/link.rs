@@ -53,7 +53,8 @@ pub(super) fn configure(network: &Network) -> Result<(), Error> {
         add_address(&mut netlink, ipv6_address(subnet, index), subnet.address.into(), ifname)?;
     }
     set_up(&mut netlink, ifname)?;
-    let gateways = [network.ipv4.map(|subnet| IpAddr::V4(subnet.gateway)), network.ipv6.map(|subnet| IpAddr::V6(subnet.gateway))];
+    let gateways =
+        [network.ipv4.map(|subnet| IpAddr::V4(subnet.gateway)), network.ipv6.map(|subnet| IpAddr::V6(subnet.gateway))];
     for gateway in gateways.into_iter().flatten() {
         let operation = format!("add the default route by {gateway} to {ifname}");
         netlink.create(RouteNetlinkMessage::NewRoute(default_route(gateway, index))).step_or(operation, |errno| {
@@ -80,7 +81,13 @@ fn set_up(netlink: &mut Netlink, ifname: &str) -> Result<(), Error> {
 /// and what is configured here needs no router advertisement to overrule it. Where /proc/sys is read-only IPv6 is slower.
 fn ipv6_settings(network: &Network) {
     let settings: &[(&str, &str)] = match network.ipv6 {
-        Some(_) => &[("disable_ipv6", "0"), ("accept_dad", "0"), ("dad_transmits", "0"), ("accept_ra", "0"), ("addr_gen_mode", "0")],
+        Some(_) => &[
+            ("disable_ipv6", "0"),
+            ("accept_dad", "0"),
+            ("dad_transmits", "0"),
+            ("accept_ra", "0"),
+            ("addr_gen_mode", "0"),
+        ],
         None => &[("disable_ipv6", "1")],
     };
     for (name, value) in settings {

@@ -103,7 +103,8 @@ impl Maps {
     /// Writes the maps of the user namespace that `process` is in.
     pub(super) fn write(&self, process: Pid) -> Result<(), Error> {
         if self.writer == Writer::Tools {
-            let started = [(TOOLS[0], &self.uids), (TOOLS[1], &self.gids)].map(|(tool, map)| (tool, start(tool, process, map)));
+            let started =
+                [(TOOLS[0], &self.uids), (TOOLS[1], &self.gids)].map(|(tool, map)| (tool, start(tool, process, map)));
             // Both are waited for, whatever becomes of the first.
             let [uids, gids] = started.map(|(tool, child)| child.and_then(|child| finish(tool, child)));
             return uids.and(gids);
@@ -119,13 +120,16 @@ impl Maps {
 fn write(process: Pid, file: &str, text: &str) -> Result<(), Error> {
     let path = format!("/proc/{process}/{file}");
     fs::write(&path, text).step_or(format!("write the id map {path}"), |errno| match errno {
-        Errno::EPERM | Errno::EACCES => hints::apparmor().or_else(|| Some("CAP_SETUID, CAP_SETGID and CAP_SETFCAP are needed".into())),
+        Errno::EPERM | Errno::EACCES => {
+            hints::apparmor().or_else(|| Some("CAP_SETUID, CAP_SETGID and CAP_SETFCAP are needed".into()))
+        }
         _ => None,
     })
 }
 
 fn start(tool: &str, process: Pid, map: &[Range]) -> Result<Child, Error> {
-    let numbers = map.iter().flat_map(|range| [range.inside, range.outside, range.count]).map(|number| number.to_string());
+    let numbers =
+        map.iter().flat_map(|range| [range.inside, range.outside, range.count]).map(|number| number.to_string());
     Command::new(tool)
         .arg(process.to_string())
         .args(numbers)
@@ -147,7 +151,9 @@ fn finish(tool: &str, child: Child) -> Result<(), Error> {
     let way_out = if said.contains("not allowed") || said.contains("not permitted by") {
         format!("does the kernel or {file} allow what it says? An entry must be USER:FIRST:COUNT and cover the range")
     } else if said.contains("Operation not permitted") {
-        format!("is {tool} set-user-ID root? As root: chmod u+s $(command -v {tool}), or setcap cap_setuid,cap_setgid+ep on it")
+        format!(
+            "is {tool} set-user-ID root? As root: chmod u+s $(command -v {tool}), or setcap cap_setuid,cap_setgid+ep on it"
+        )
     } else if said.contains("Invalid argument") {
         format!("ranges in {file} overlap, or lie outside the ids that this namespace has (see /proc/self/uid_map)")
     } else {
@@ -158,7 +164,8 @@ fn finish(tool: &str, child: Child) -> Result<(), Error> {
 
 fn is_installed(tool: &str) -> bool {
     let path = std::env::var_os("PATH").unwrap_or_else(|| "/usr/bin:/bin".into());
-    std::env::split_paths(&path).any(|directory| nix::unistd::access(&directory.join(tool), nix::unistd::AccessFlags::X_OK).is_ok())
+    std::env::split_paths(&path)
+        .any(|directory| nix::unistd::access(&directory.join(tool), nix::unistd::AccessFlags::X_OK).is_ok())
 }
 
 fn is_privileged() -> bool {

@@ -29,7 +29,9 @@ pub(super) fn arrange(directories: &[PathBuf], network: &Network) -> Result<(), 
     }
     match existing {
         Some(_) if etc_is_ours => replace(&text),
-        Some(_) => fs::canonicalize(RESOLV_CONF).step(format!("find {RESOLV_CONF}")).and_then(|path| cover(&path, &text)),
+        Some(_) => {
+            fs::canonicalize(RESOLV_CONF).step(format!("find {RESOLV_CONF}")).and_then(|path| cover(&path, &text))
+        }
         None => {
             if !etc_is_ours {
                 copy_up(Path::new(ETC))?;
@@ -40,7 +42,8 @@ pub(super) fn arrange(directories: &[PathBuf], network: &Network) -> Result<(), 
 }
 
 fn resolv_conf(network: &Network) -> String {
-    let servers = [network.ipv4.map(|subnet| IpAddr::V4(subnet.dns)), network.ipv6.map(|subnet| IpAddr::V6(subnet.dns))];
+    let servers =
+        [network.ipv4.map(|subnet| IpAddr::V4(subnet.dns)), network.ipv6.map(|subnet| IpAddr::V6(subnet.dns))];
     ResolvConf::of_host().with_nameservers(&servers.into_iter().flatten().collect::<Vec<_>>())
 }
 

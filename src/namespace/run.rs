@@ -61,7 +61,8 @@ impl Session {
         self.command.channel.send(&Message::Go).step("start the set-up")?;
         let mut is_released = false;
         loop {
-            let fds = [Some(self.signals.as_fd()), Some(self.command.channel.as_fd()), self.stack.channel().map(AsFd::as_fd)];
+            let fds =
+                [Some(self.signals.as_fd()), Some(self.command.channel.as_fd()), self.stack.channel().map(AsFd::as_fd)];
             let [signal, command, stack] = wait(fds, None)?;
             if signal {
                 while let Some(received) = self.signals.next()? {
@@ -71,7 +72,14 @@ impl Session {
                 }
             }
             if stack {
-                match self.stack.channel().map(|channel| channel.receive()).transpose().step("hear the network stack")?.flatten() {
+                match self
+                    .stack
+                    .channel()
+                    .map(|channel| channel.receive())
+                    .transpose()
+                    .step("hear the network stack")?
+                    .flatten()
+                {
                     Some(Message::Ready) => {
                         self.command.channel.send(&Message::Go).step("start the command")?;
                         is_released = true;

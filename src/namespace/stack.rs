@@ -103,7 +103,8 @@ fn serve(
     (uid, gid): (u32, u32),
 ) -> Result<(), String> {
     let words = |error: &dyn std::fmt::Display| format!("start the network stack: {error}");
-    let null = File::options().read(true).write(true).open("/dev/null").map_err(|error| format!("open /dev/null: {error}"))?;
+    let null =
+        File::options().read(true).write(true).open("/dev/null").map_err(|error| format!("open /dev/null: {error}"))?;
     let mut keep = vec![channel.as_fd(), null.as_fd()];
     keep.extend(log_file.iter().map(|file| file.as_fd()));
     sys::close_others(&keep).map_err(|error| words(&error))?;

@@ -46,7 +46,8 @@ impl<T> Layer<T> for Result<T, caps::errors::CapsError> {
 /// The namespaces that the stack's process is to be made in. A root without CAP_SETFCAP cannot give a user namespace its
 /// own id, and needs none to make the others.
 pub fn namespaces() -> CloneFlags {
-    let others = CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWPID;
+    let others =
+        CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWPID;
     let holds = |capability| caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false);
     if geteuid().is_root() && !holds(caps::Capability::CAP_SETFCAP) && holds(caps::Capability::CAP_SYS_ADMIN) {
         others
@@ -92,7 +93,8 @@ fn empty_root() -> Result<(), Error> {
     let none = None::<&str>;
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none).layer("make mounts private")?;
     let flags = MsFlags::MS_RDONLY | MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
-    mount(Some("tmpfs"), MOUNT_POINT, Some("tmpfs"), flags, Some("size=4k,nr_inodes=1,mode=555")).layer("mount an empty root")?;
+    mount(Some("tmpfs"), MOUNT_POINT, Some("tmpfs"), flags, Some("size=4k,nr_inodes=1,mode=555"))
+        .layer("mount an empty root")?;
     chdir(MOUNT_POINT).layer("enter the empty root")?;
     match pivot_root(".", ".") {
         Ok(()) => umount2(".", MntFlags::MNT_DETACH).layer("detach the host's root")?,

@@ -21,7 +21,9 @@ pub const VNET_HEADER_LEN: i32 = 10;
 #[non_exhaustive]
 pub enum Error {
     /// There is no /dev/net/tun.
-    #[error("open {DEVICE}: it does not exist; load the driver with `modprobe tun`, or in a container pass `--device {DEVICE}`")]
+    #[error(
+        "open {DEVICE}: it does not exist; load the driver with `modprobe tun`, or in a container pass `--device {DEVICE}`"
+    )]
     NoDevice,
     /// /dev/net/tun may not be opened.
     #[error("open {DEVICE}: {}; let everybody use it with `chmod 666 {DEVICE}`, it grants nothing by itself", .0.desc())]
@@ -33,7 +35,9 @@ pub enum Error {
     #[error("make the tap device {0}: a device of this name exists there already; choose another with --ifname")]
     Exists(String),
     /// The kernel will not make one here.
-    #[error("make the tap device {0}: operation not permitted; CAP_NET_ADMIN is needed in the user namespace that owns the network namespace")]
+    #[error(
+        "make the tap device {0}: operation not permitted; CAP_NET_ADMIN is needed in the user namespace that owns the network namespace"
+    )]
     NotPermitted(String),
     /// The kernel fails otherwise.
     #[error("make the tap device {0}: {reason}", reason = .1.desc())]
@@ -49,7 +53,8 @@ mod ioctl {
 /// Makes a tap device with checksum and segmentation offloads. The descriptor is non-blocking and close-on-exec; the
 /// device goes when it is closed.
 pub fn open(ifname: &str) -> Result<OwnedFd, Error> {
-    let device = OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC).open(DEVICE);
+    let device =
+        OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC).open(DEVICE);
     let device = device.map_err(|error| match Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)) {
         Errno::ENOENT | Errno::ENODEV | Errno::ENXIO | Errno::ENOTDIR => Error::NoDevice,
         errno @ (Errno::EACCES | Errno::EPERM) => Error::Forbidden(errno),
