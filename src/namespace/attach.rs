@@ -47,9 +47,11 @@ pub fn attach(attach: Attach) -> Result<u8, Error> {
                 let caller = theirs.try_clone().step("make a socket pair")?;
                 let served = setsid().step("leave the session").and_then(|_| chdir("/").step("leave the directory"));
                 let served = served.and_then(|()| serve(attach, &log_file, namespaces, watch, Some(caller)));
-                if let Err(error) = &served {
+                if let Err(error) = &served
+                    && theirs.send(&Message::Failed(error.to_string())).is_err()
+                {
+                    // The caller has gone on its way, with a network that worked then.
                     tracing::error!("{error}");
-                    let _ = theirs.send(&Message::Failed(error.to_string()));
                 }
                 served
             }));

@@ -47,14 +47,14 @@ impl Namespaces {
         let metadata = netns.metadata().step(format!("look at {}", path.display()))?;
         let userns: OwnedFd = match &userns_path {
             Some(path) => open(path)?.into(),
-            None => sys::owning_user_namespace(&netns).step_or(
-                format!("find the user namespace that owns {}", path.display()),
-                |errno| match errno {
-                    Errno::EPERM => Some("it belongs to an outer user namespace: run rnet there".into()),
-                    Errno::ENOTTY => Some("is it a network namespace?".into()),
-                    _ => None,
-                },
-            )?,
+            None => match sys::owning_user_namespace(&netns) {
+                Err(Errno::ENOTTY) => {
+                    return Err(Error::Reported(format!("{} is not a network namespace", path.display())));
+                }
+                owner => owner.step_or(format!("find the user namespace that owns {}", path.display()), |errno| {
+                    (errno == Errno::EPERM).then(|| "it belongs to an outer user namespace: run rnet there".into())
+                })?,
+            },
         };
         let own = identity(&open(Path::new("/proc/self/ns/user"))?)?;
         let userns = Some(userns).filter(|userns| {
