@@ -19,7 +19,9 @@ both!(
 only!(Plain as_user: maps_all_subordinate_ids, files_are_the_users_own);
 
 fn passes_the_exit_code_on(bed: &Bed) {
-    for (script, code) in [("exit 0", 0), ("exit 3", 3), ("exit 255", 255), ("kill -TERM $$", 143), ("kill -KILL $$", 137)] {
+    for (script, code) in
+        [("exit 0", 0), ("exit 3", 3), ("exit 255", 255), ("kill -TERM $$", 143), ("kill -KILL $$", 137)]
+    {
         bed.run("", script).output().assert_code(code);
     }
 }
@@ -34,7 +36,10 @@ fn passes_the_streams_through(bed: &Bed) {
 }
 
 fn passes_environment_and_directory(bed: &Bed) {
-    let seen = bed.run_argv("", &["sh", "-c", "echo \"$GREETING\"; pwd; echo \"$0|$1|$2\"", "a b", "", "*"]).env("GREETING", "good day").ok();
+    let seen = bed
+        .run_argv("", &["sh", "-c", "echo \"$GREETING\"; pwd; echo \"$0|$1|$2\"", "a b", "", "*"])
+        .env("GREETING", "good day")
+        .ok();
     assert_eq!(seen, format!("good day\n{}\na b||*", bed.account().home));
 }
 
@@ -48,7 +53,8 @@ fn tells_not_found_from_not_executable(bed: &Bed) {
 fn is_root_inside(bed: &Bed) {
     assert_eq!(bed.run("", "id -u; id -g").ok(), "0\n0");
     // Enough of a root to change its own network.
-    bed.run("", "ip link add dummy0 type dummy && ip address add 192.0.2.1/24 dev dummy0 && ip link set dummy0 up").ok();
+    bed.run("", "ip link add dummy0 type dummy && ip address add 192.0.2.1/24 dev dummy0 && ip link set dummy0 up")
+        .ok();
 }
 
 fn keeps_the_id_if_asked(bed: &Bed) {
@@ -69,7 +75,8 @@ fn maps_all_subordinate_ids(bed: &Bed) {
         let granted = granted.lines().filter_map(|line| line.strip_prefix("rnettest:"));
         let granted: u64 = granted.map(|range| range.split(':').nth(1).unwrap().parse::<u64>().unwrap()).sum();
         let seen = bed.run("", &format!("cat /proc/self/{map}")).ok();
-        let mapped: u64 = seen.lines().map(|line| line.split_whitespace().nth(2).unwrap().parse::<u64>().unwrap()).sum();
+        let mapped: u64 =
+            seen.lines().map(|line| line.split_whitespace().nth(2).unwrap().parse::<u64>().unwrap()).sum();
         assert_eq!(mapped, granted + 1, "{map} holds all of {file} and the user's own id:\n{seen}");
     }
     // And they can be used: this needs two different subordinate ids, one from the far end of the last range.
@@ -86,12 +93,17 @@ fn files_are_the_users_own(bed: &Bed) {
 
 fn copies_a_directory_up(bed: &Bed) {
     let before = bed.root(Side::Host, "ls -a /etc").ok();
-    let script = "set -e; test -r /etc/passwd; echo new >/etc/rnet-test-file; mv /etc/rnet-test-file /etc/rnet-test-moved
+    let script =
+        "set -e; test -r /etc/passwd; echo new >/etc/rnet-test-file; mv /etc/rnet-test-file /etc/rnet-test-moved
         rm -f /etc/hostname; cat /etc/rnet-test-moved; test ! -e /etc/hostname; grep -q . /etc/resolv.conf";
     assert_eq!(bed.run("--copy-up /etc", script).ok(), "new");
     assert_eq!(bed.root(Side::Host, "ls -a /etc").ok(), before, "the host's /etc is as it was");
     // Several at once, as dockerd wants them.
-    bed.run("--copy-up /etc --copy-up /run", "set -e; echo 1 >/etc/x; echo 2 >/run/x; mkdir /run/docker; test -d /run/user").ok();
+    bed.run(
+        "--copy-up /etc --copy-up /run",
+        "set -e; echo 1 >/etc/x; echo 2 >/run/x; mkdir /run/docker; test -d /run/user",
+    )
+    .ok();
 }
 
 fn reads_a_configuration_file(bed: &Bed) {

@@ -96,7 +96,10 @@ fn processes(bed: &Bed) -> Vec<(u32, String)> {
             let dir = proc.join(pid.to_string());
             let command = std::fs::read_to_string(dir.join("cmdline")).ok()?.replace('\0', " ");
             let comm = std::fs::read_to_string(dir.join("comm")).ok()?;
-            Some((pid, if command.is_empty() { format!("[{}]", comm.trim()) } else { command.chars().take(200).collect() }))
+            Some((
+                pid,
+                if command.is_empty() { format!("[{}]", comm.trim()) } else { command.chars().take(200).collect() },
+            ))
         })
         .collect()
 }

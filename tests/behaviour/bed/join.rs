@@ -84,7 +84,8 @@ impl Namespaces {
 
 /// Starts the first process of a bed in new namespaces.
 pub fn spawn_init(command: &mut Command) -> Child {
-    let flags = CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
+    let flags =
+        CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
     // SAFETY: the closure makes one system call.
     unsafe { command.pre_exec(move || Ok(unshare(flags)?)) };
     thread::scope(|scope| {

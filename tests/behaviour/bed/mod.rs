@@ -27,6 +27,7 @@ mod terminal;
 pub use address::*;
 pub use cmd::{Cmd, Side};
 pub use process::{Out, Proc, eventually};
+pub use servers::port;
 pub use terminal::Terminal;
 
 /// Who starts rnet.
@@ -133,7 +134,10 @@ impl Bed {
 
     /// Lays the cable between host and world and gives both their addresses.
     fn connect_sides(&self) {
-        self.outside_command(&format!("ip link add eth0 type veth peer name eth0 netns {}", join::path_of(&self.ground.world)));
+        self.outside_command(&format!(
+            "ip link add eth0 type veth peer name eth0 netns {}",
+            join::path_of(&self.ground.world)
+        ));
         self.root(Side::Host, include_str!("host.sh")).ok();
         self.root(Side::World, include_str!("world.sh")).ok();
     }
@@ -223,6 +227,8 @@ impl Bed {
 
 impl Drop for Bed {
     fn drop(&mut self) {
+        // A PID namespace does not end before its last process is reaped, and these are ours to reap.
+        self.background.borrow_mut().clear();
         let _ = self.init.kill();
         let _ = self.init.wait();
     }

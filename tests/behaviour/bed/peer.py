@@ -252,7 +252,7 @@ def http(port, bind="::"):
 
         def do_GET(self):
             if self.path.startswith("/bytes/"):
-                length = int(self.path.removeprefix("/bytes/"))
+                length = int(self.path.removeprefix("/bytes/").partition("?")[0])
                 self.answer(length, pattern(length))
             else:
                 text = f"hello from the world, {self.client_address[0].removeprefix('::ffff:')}\n".encode()

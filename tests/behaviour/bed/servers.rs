@@ -43,7 +43,10 @@ impl Bed {
     /// Starts a name server for the zone `example`, for as long as the test runs: `web.example` is the world's own address.
     pub fn name_server(&self, side: Side, listen: &str) {
         use super::{WORLD4, WORLD6};
-        let long = (0..60).map(|n| format!("--txt-record=long.example,{n:03}-{}", "x".repeat(60))).collect::<Vec<_>>().join(" ");
+        let long = (0..60)
+            .map(|n| format!("--txt-record=long.example,{n:03}-{}", "x".repeat(60)))
+            .collect::<Vec<_>>()
+            .join(" ");
         let cmd: Cmd<'_> = self.root(
             side,
             &format!(

@@ -24,8 +24,13 @@ impl Bed {
     /// Opens a terminal and waits for the prompt.
     pub fn terminal(&self) -> Terminal {
         let pty = openpty(Some(&size(24, 80)), None).unwrap();
-        let cmd = super::Cmd::new(self, super::Side::Host, self.account.clone(), vec!["bash".into(), "--norc".into(), "-i".into()]);
-        let mut command = cmd.env("PS1", "ready> ").env("PROMPT_COMMAND", "").command();
+        let cmd = super::Cmd::new(
+            self,
+            super::Side::Host,
+            self.account.clone(),
+            vec!["bash".into(), "--norc".into(), "-i".into()],
+        );
+        let mut command = cmd.env("PS1", "ready> ").env("HISTFILE", "").command();
         let slave = File::from(pty.slave);
         command.stdin(Stdio::from(slave.try_clone().unwrap())).stdout(Stdio::from(slave.try_clone().unwrap()));
         command.stderr(Stdio::from(slave));
@@ -79,7 +84,10 @@ impl Terminal {
             before.is_some()
         });
         let Some((before, used)) = before else {
-            panic!("no {text:?} on the terminal, but {:?}", String::from_utf8_lossy(&self.screen.lock().unwrap()[self.read..]))
+            panic!(
+                "no {text:?} on the terminal, but {:?}",
+                String::from_utf8_lossy(&self.screen.lock().unwrap()[self.read..])
+            )
         };
         self.read += used;
         before
