@@ -25,9 +25,7 @@ impl Files {
         for top in ["/tmp", "/var/tmp", "/run", "/dev/shm"] {
             walk(&bed.path(top), top, &mut paths);
         }
-        if !*bed.home_may_change.borrow() {
-            walk(&bed.path(&bed.account.home), &bed.account.home, &mut paths);
-        }
+        walk(&bed.path(&bed.account.home), &bed.account.home, &mut paths);
         let mounts = std::fs::read_to_string(format!("/proc/{}/mountinfo", bed.init.id())).unwrap();
         let links = std::fs::read_dir(bed.path("/sys/class/net")).unwrap();
         Files {
@@ -41,8 +39,8 @@ impl Files {
     /// What of `now` was not there before, in words.
     fn extras(&self, now: &Files, bed: &Bed) -> Vec<String> {
         let mut extras = Vec::new();
-        let home = &bed.account.home;
-        let ours = |path: &&String| !*bed.home_may_change.borrow() || !path.starts_with(home.as_str());
+        let excused = bed.excused.borrow();
+        let ours = |path: &&String| !excused.iter().any(|start| path.starts_with(start));
         extras.extend(now.paths.difference(&self.paths).filter(ours).map(|path| format!("file {path}")));
         extras.extend(now.mounts.difference(&self.mounts).map(|path| format!("mount {path}")));
         extras.extend(now.links.symmetric_difference(&self.links).map(|name| format!("link {name}")));

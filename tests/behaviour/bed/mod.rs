@@ -57,7 +57,7 @@ pub struct Bed {
     ground: Arc<join::Ground>,
     background: RefCell<Vec<Proc>>,
     files: RefCell<clean::Files>,
-    home_may_change: RefCell<bool>,
+    excused: RefCell<Vec<String>>,
 }
 
 /// Makes each function `name(bed: &Bed)` two tests, `name::as_root` and `name::as_user`.
@@ -125,7 +125,7 @@ impl Bed {
             ground: Arc::new(join::Ground { host, world: join::new_network() }),
             background: RefCell::default(),
             files: RefCell::default(),
-            home_may_change: RefCell::new(false),
+            excused: RefCell::default(),
         };
         bed.connect_sides();
         *bed.files.borrow_mut() = clean::Files::of(&bed);
@@ -209,9 +209,9 @@ impl Bed {
         *self.files.borrow_mut() = clean::Files::of(self);
     }
 
-    /// For programs other than rnet that keep things in the user's home (podman's storage).
-    pub fn home_may_change(&self) {
-        *self.home_may_change.borrow_mut() = true;
+    /// Says that files below `start` are not rnet's but another program's, and may stay.
+    pub fn excuse_files(&self, start: &str) {
+        self.excused.borrow_mut().push(start.into());
     }
 
     /// Puts text into the host's /etc/resolv.conf.
