@@ -12,17 +12,16 @@ both!(
 /// Takes away what rnet configured, as in a container whose image brings its own network scripts.
 const FLUSH: &str = "set -e; ip address flush dev tap0; ip link set tap0 mtu 1500; ip route flush dev tap0 2>/dev/null || true; cd /tmp; mkdir c; cd c
     trap 'cd /; rm -rf /tmp/c' EXIT
-    printf '#!/bin/sh\\nenv >>/tmp/c/lease\\n%s\\n' 'exit 0' >script; chmod +x script";
+    printf '#!/bin/sh\\nenv >>/tmp/c/lease\\n%s\\n' 'exit 0' >script; chmod +x script; : >leases";
 
 fn dhclient_gets_a_lease(bed: &Bed) {
     let peer = bed.peer();
     let script = format!(
         "{FLUSH}
         printf 'request subnet-mask, broadcast-address, routers, domain-name-servers, interface-mtu;\\ntimeout 10;\\n' >conf
-        timeout 20 dhclient -4 -1 -d -v -cf conf -lf leases -pf pid -sf /tmp/c/script tap0 >log 2>&1 & pid=$!
+        timeout 20 dhclient -4 -1 -d -v -cf /tmp/c/conf -lf /tmp/c/leases -pf /tmp/c/pid -sf /tmp/c/script tap0 >log 2>&1 & pid=$!
         for i in $(seq 100); do grep -q '^reason=BOUND' lease 2>/dev/null && break; sleep 0.1; done
-        kill $pid; wait $pid || true; cat log >&2; cat lease
-        . ./lease_vars 2>/dev/null || true
+        kill $pid || true; wait $pid || true; cat log >&2; cat lease
         ip address add {CONTAINER4}/24 dev tap0; ip route add default via {GATEWAY4}
         python3 -c \"from peer import *; s = connect('{WORLD4}', ECHO); s.sendall(b'x'); equal(s.recv(1), b'x')\""
     );
@@ -55,9 +54,9 @@ fn dhclient_gets_an_ipv6_lease(bed: &Bed) {
         # The client needs a link-local address that is past duplicate address detection.
         ip link set tap0 down; echo 0 >/proc/sys/net/ipv6/conf/tap0/accept_dad; ip link set tap0 up
         for i in $(seq 50); do ip -6 -o address show dev tap0 scope link | grep -v tentative | grep -q fe80 && break; sleep 0.1; done
-        timeout 20 dhclient -6 -1 -d -v -lf leases -pf pid -sf /tmp/c/script tap0 >log 2>&1 & pid=$!
+        timeout 20 dhclient -6 -1 -d -v -lf /tmp/c/leases -pf /tmp/c/pid -sf /tmp/c/script tap0 >log 2>&1 & pid=$!
         for i in $(seq 150); do grep -q '^reason=BOUND6' lease 2>/dev/null && break; sleep 0.1; done
-        kill $pid; wait $pid || true; cat log >&2; cat lease"
+        kill $pid || true; wait $pid || true; cat log >&2; cat lease"
     );
     let out = bed.run("", &script).ok();
     for want in [format!("new_ip6_address={CONTAINER6}"), format!("new_dhcp6_name_servers={DNS6}")] {
