@@ -58,10 +58,7 @@ pub(super) fn request(matches: &ArgMatches, mut faults: Faults) -> Result<Reques
     }
     let pid_file = low.get("pid-file").map(|given| given.path());
     let network = network::network(&low, faults_here);
-    let (network, target) = match faults.into_result(network.zip(target)) {
-        Ok(both) => both,
-        Err(faults) => return Err(faults),
-    };
+    let (network, target) = faults.into_result(network.zip(target))?;
     let mut faults = Faults::default();
     let mut claim = |name: &str, number: Option<i32>| -> Option<OwnedFd> {
         let claimed = sys::claim_descriptor(number?);

@@ -56,6 +56,12 @@ impl Namespaces {
                 })?,
             },
         };
+        if identity(&netns)? == identity(&open(Path::new("/proc/self/ns/net"))?)? {
+            let path = path.display();
+            return Err(Error::Reported(format!(
+                "{path} is the network namespace that rnet itself is in: run it outside"
+            )));
+        }
         let own = identity(&open(Path::new("/proc/self/ns/user"))?)?;
         let userns = Some(userns).filter(|userns| {
             let file = userns.try_clone().map(File::from);
