@@ -4,7 +4,7 @@
 //! namespace and moved: when the target ends the kernel removes the device and the descriptor reports an error.
 
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -69,6 +69,11 @@ impl Namespaces {
         });
         let watch = Watch { path, identity: (metadata.dev(), metadata.ino()) };
         Ok((Namespaces { netns: netns.into(), userns }, watch))
+    }
+
+    /// The descriptors that it consists of.
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        std::iter::once(&self.netns).chain(&self.userns).map(AsFd::as_fd)
     }
 
     fn enter_userns(&self) -> Result<(), Error> {
