@@ -6,6 +6,8 @@ use clap::error::{ContextKind, ContextValue, ErrorKind};
 
 use super::faults::Faults;
 use super::low::argument_place;
+use super::options::{ATTACH, NETWORK, RUN};
+use super::suggest::nearest;
 use super::{Request, attach, command, reference, run};
 
 /// More wrong flags than this are not looked for.
@@ -57,22 +59,25 @@ fn place(error: &clap::Error, culprit: Option<&str>) -> String {
 }
 
 fn message(error: &clap::Error) -> String {
-    let suggested =
-        context(error, ContextKind::SuggestedArg).or_else(|| context(error, ContextKind::SuggestedSubcommand));
-    let message = match error.kind() {
-        ErrorKind::UnknownArgument => "unknown argument".to_owned(),
-        ErrorKind::InvalidSubcommand => "unknown command".to_owned(),
-        ErrorKind::InvalidValue | ErrorKind::NoEquals => "needs a value".to_owned(),
-        ErrorKind::ArgumentConflict => "is given more than once".to_owned(),
+    match error.kind() {
+        ErrorKind::UnknownArgument => {
+            let typed = context(error, ContextKind::InvalidArg).unwrap_or_default();
+            let known = [NETWORK, RUN, ATTACH].into_iter().flatten().map(|option| option.name);
+            match typed.strip_prefix("--").and_then(|name| nearest(name, known)) {
+                Some(name) => format!("unknown argument; is --{name} meant?"),
+                None => "unknown argument".into(),
+            }
+        }
+        ErrorKind::InvalidSubcommand => match context(error, ContextKind::SuggestedSubcommand) {
+            Some(name) => format!("unknown command; is {name} meant?"),
+            None => "unknown command".into(),
+        },
+        ErrorKind::InvalidValue | ErrorKind::NoEquals => "needs a value".into(),
         _ => {
             let text = error.to_string();
             let line = text.lines().next().unwrap_or_default();
-            line.trim_start_matches("error: ").to_owned()
+            line.trim_start_matches("error: ").into()
         }
-    };
-    match suggested {
-        Some(suggested) => format!("{message}; is {suggested} meant?"),
-        None => message,
     }
 }
 

@@ -15,6 +15,7 @@ use crate::sys::{self, Fork};
 
 use super::channel::{Channel, Message};
 use super::error::{Error, Step};
+use super::hints;
 use super::join::{Joiner, Namespaces, Watch};
 use super::pid_file::PidFile;
 use super::signals::Signals;
@@ -37,7 +38,7 @@ pub fn attach(attach: Attach) -> Result<u8, Error> {
             drop(theirs);
             match ours.receive().step("hear the background process")? {
                 Some(Message::Ready) => Ok(0),
-                Some(Message::Failed(text)) => Err(Error::Reported(text)),
+                Some(Message::Failed(text)) => Err(Error::Reported(hints::explain(text))),
                 _ => Err(Error::Lost("the background process")),
             }
         }
@@ -45,6 +46,12 @@ pub fn attach(attach: Attach) -> Result<u8, Error> {
             drop(ours);
             let _ = catch_unwind(AssertUnwindSafe(|| {
                 let caller = theirs.try_clone().step("make a socket pair")?;
+                // Whoever waits for the end of another descriptor of the caller's does not wait for us.
+                let mut keep = vec![theirs.as_fd(), caller.as_fd()];
+                keep.extend([&attach.ready_fd, &attach.exit_fd].into_iter().flatten().map(AsFd::as_fd));
+                keep.extend(log_file.iter().map(|file| file.as_fd()));
+                keep.extend(namespaces.descriptors());
+                sys::close_others(&keep).step("close what the caller left open")?;
                 let served = setsid().step("leave the session").and_then(|_| chdir("/").step("leave the directory"));
                 let served = served.and_then(|()| serve(attach, &log_file, namespaces, watch, Some(caller)));
                 if let Err(error) = &served
@@ -121,7 +128,7 @@ fn set_up(
             match stack.channel().map(|channel| channel.receive()).transpose().step("hear the network stack")?.flatten()
             {
                 Some(Message::Ready) => return Ok(Some(needs_watch.then_some(watch))),
-                Some(Message::Failed(text)) => return Err(Error::Reported(text)),
+                Some(Message::Failed(text)) => return Err(Error::Reported(hints::explain(text))),
                 _ => return Err(Error::Lost("the network stack")),
             }
         }
@@ -133,7 +140,7 @@ fn set_up(
                     channel.send(&Message::Tap(tap)).step("hand over the tap device")?;
                     joiner = None;
                 }
-                Some(Message::Failed(text)) => return Err(Error::Reported(text)),
+                Some(Message::Failed(text)) => return Err(Error::Reported(hints::explain(text))),
                 _ => return Err(Error::Lost("the joining process")),
             }
         }
@@ -165,7 +172,7 @@ fn until_end(
         if served {
             let said = stack.channel().and_then(|channel| channel.receive().ok().flatten());
             return match said {
-                Some(Message::Failed(text)) => Err(Error::Reported(text)),
+                Some(Message::Failed(text)) => Err(Error::Reported(hints::explain(text))),
                 // The namespace has ended, and the device with it.
                 _ if stack.wait() => Ok(()),
                 _ => Err(Error::Lost("the network stack")),

@@ -105,8 +105,17 @@ fn become_command(channel: &Channel, run: &Run, environment: &[CString], supervi
 fn set_up(channel: &Channel, run: &Run) -> Result<(), Error> {
     let device = tap::open(&run.network.ifname)?;
     link::configure(&run.network)?;
+    allow_ping();
     mounts::arrange(&run.copy_up, &run.network)?;
     channel.send(&Message::Tap(device)).step("hand over the tap device")
+}
+
+/// Lets the user ping without a capability. Where /proc/sys is read-only, ping may need one.
+fn allow_ping() {
+    let gid = getegid();
+    if let Err(error) = std::fs::write("/proc/sys/net/ipv4/ping_group_range", format!("{gid} {gid}")) {
+        tracing::debug!("ping sockets stay as they are: {error}");
+    }
 }
 
 /// As a shell has it: 127 for what does not exist, 126 for what cannot be executed.

@@ -44,6 +44,15 @@ pub(super) fn apparmor() -> Option<String> {
     })
 }
 
+/// What a process of ours said before it gave up, with the way out that it did not know.
+pub(super) fn explain(said: String) -> String {
+    let is_refusal = ["ermission denied", "not permitted"].iter().any(|words| said.contains(words));
+    match apparmor().filter(|_| is_refusal && !nix::unistd::geteuid().is_root()) {
+        Some(hint) => format!("{said}; {hint}"),
+        None => said,
+    }
+}
+
 /// The limit that is zero.
 fn limit(first: &str) -> Option<String> {
     [

@@ -4,7 +4,7 @@
 //! namespace and moved: when the target ends the kernel removes the device and the descriptor reports an error.
 
 use std::fs::File;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -56,6 +56,12 @@ impl Namespaces {
                 })?,
             },
         };
+        if identity(&netns)? == identity(&open(Path::new("/proc/self/ns/net"))?)? {
+            let path = path.display();
+            return Err(Error::Reported(format!(
+                "{path} is the network namespace that rnet itself is in: run it outside"
+            )));
+        }
         let own = identity(&open(Path::new("/proc/self/ns/user"))?)?;
         let userns = Some(userns).filter(|userns| {
             let file = userns.try_clone().map(File::from);
@@ -63,6 +69,11 @@ impl Namespaces {
         });
         let watch = Watch { path, identity: (metadata.dev(), metadata.ino()) };
         Ok((Namespaces { netns: netns.into(), userns }, watch))
+    }
+
+    /// The descriptors that it consists of.
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        std::iter::once(&self.netns).chain(&self.userns).map(AsFd::as_fd)
     }
 
     fn enter_userns(&self) -> Result<(), Error> {

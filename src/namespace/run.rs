@@ -1,11 +1,11 @@
 //! `rnet run`: a command with a network of its own, from the caller's side: set-up, job control, the end.
 
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, raise};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use std::os::fd::AsFd;
 
 use crate::config::{Presence, Run};
 use crate::log;
@@ -13,6 +13,7 @@ use crate::log;
 use super::channel::Message;
 use super::command::Command;
 use super::error::{Error, Step};
+use super::hints;
 use super::mapping;
 use super::signals::Signals;
 use super::stack::Stack;
@@ -84,13 +85,13 @@ impl Session {
                         self.command.channel.send(&Message::Go).step("start the command")?;
                         is_released = true;
                     }
-                    Some(Message::Failed(text)) => return Err(Error::Reported(text)),
+                    Some(Message::Failed(text)) => return Err(Error::Reported(hints::explain(text))),
                     _ => return Err(Error::Lost("the network stack")),
                 }
             } else if command {
                 match self.command.channel.receive().step("hear the command's process")? {
                     Some(Message::Tap(tap)) => self.give(tap)?,
-                    Some(Message::Failed(text)) => return Err(Error::Reported(text)),
+                    Some(Message::Failed(text)) => return Err(Error::Reported(hints::explain(text))),
                     Some(Message::NotRun(code, message)) => return Err(Error::Exec { message, code }),
                     None if is_released => return Ok(()),
                     _ => return Err(Error::Lost("the command's process")),

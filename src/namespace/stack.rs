@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal, kill};
-use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{Pid, setsid};
 
 use crate::config::{Network, Presence};
@@ -19,6 +19,7 @@ use crate::sys::{self, Fork};
 use super::channel::{Channel, Message};
 use super::error::{Error, Step};
 use super::hints;
+use super::supervise::wait;
 
 /// How long the stack may take to end when it is told to.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -65,26 +66,34 @@ impl Stack {
         matches!(self.reap(), WaitStatus::Exited(_, 0))
     }
 
+    /// Waits for a while, then kills.
     fn reap(&mut self) -> WaitStatus {
+        if let Some(status) = self.ended {
+            return status;
+        }
+        if !self.ends_in_time() {
+            let _ = kill(self.pid, Signal::SIGKILL);
+        }
+        let status = loop {
+            match waitpid(self.pid, None) {
+                Err(Errno::EINTR) => {}
+                status => break status.unwrap_or(WaitStatus::StillAlive),
+            }
+        };
+        self.ended = Some(status);
+        status
+    }
+
+    fn ends_in_time(&self) -> bool {
+        let Ok(process) = sys::pidfd(self.pid) else { return false };
         let deadline = Instant::now() + PATIENCE;
-        let mut pause = Duration::from_micros(100);
-        loop {
-            if let Some(status) = self.ended {
-                return status;
-            }
-            match waitpid(self.pid, Some(WaitPidFlag::WNOHANG)) {
-                Ok(WaitStatus::StillAlive) | Err(Errno::EINTR) => {}
-                Ok(status) => self.ended = Some(status),
-                Err(_) => self.ended = Some(WaitStatus::StillAlive),
-            }
-            if self.ended.is_none() {
-                if Instant::now() > deadline {
-                    let _ = kill(self.pid, Signal::SIGKILL);
-                }
-                std::thread::sleep(pause);
-                pause = (pause * 2).min(Duration::from_millis(20));
+        while Instant::now() < deadline {
+            match wait([Some(process.as_fd())], Some(deadline)) {
+                Ok([false]) => {}
+                ended => return ended.is_ok(),
             }
         }
+        false
     }
 }
 
