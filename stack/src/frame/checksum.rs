@@ -76,6 +76,10 @@ pub fn sum(bytes: &[u8]) -> Sum {
     for lane in lanes {
         total += (lane & 0xffff_ffff) + (lane >> 32);
     }
+    let (words, tail) = tail.as_chunks::<4>();
+    for word in words {
+        total += u64::from(u32::from_ne_bytes(*word));
+    }
     let (words, rest) = tail.as_chunks::<2>();
     for word in words {
         total += u64::from(u16::from_ne_bytes(*word));

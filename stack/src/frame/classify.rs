@@ -80,15 +80,18 @@ pub(super) fn transport<'a>(
     dst: IpAddr,
     checksum: Checksum,
 ) -> Result<Transport<'a>, DropReason> {
-    let pseudo = |len: usize| checksum::pseudo_header(src, dst, protocol, len);
-    let verified = |covered: &[u8], initial: Sum| match checksum {
-        Checksum::Unverified if !(initial + checksum::sum(covered)).verifies() => Err(DropReason::Checksum),
+    let verified = |covered: &[u8], pseudo_header: fn(IpAddr, IpAddr, u8, usize) -> Sum| match checksum {
+        Checksum::Unverified
+            if !(pseudo_header(src, dst, protocol, covered.len()) + checksum::sum(covered)).verifies() =>
+        {
+            Err(DropReason::Checksum)
+        }
         _ => Ok(()),
     };
     match (protocol, src) {
         (transport::TCP, _) => {
             let segment = transport::tcp(payload)?;
-            verified(payload, pseudo(payload.len()))?;
+            verified(payload, checksum::pseudo_header)?;
             Ok(Transport::Tcp(segment))
         }
         (transport::UDP, _) => {
@@ -98,18 +101,18 @@ pub(super) fn transport<'a>(
                 // a zero is only a sum.
                 (0, IpAddr::V4(_), _) | (0, IpAddr::V6(_), Checksum::Partial { .. }) => {}
                 (0, IpAddr::V6(_), _) => return Err(DropReason::Checksum),
-                _ => verified(covered, pseudo(covered.len()))?,
+                _ => verified(covered, checksum::pseudo_header)?,
             }
             Ok(Transport::Udp(datagram))
         }
         (transport::ICMPV4, IpAddr::V4(_)) => {
             let message = transport::icmp(payload)?;
-            verified(payload, Sum::ZERO)?;
+            verified(payload, |_, _, _, _| Sum::ZERO)?;
             Ok(Transport::Icmpv4(message))
         }
         (transport::ICMPV6, IpAddr::V6(_)) => {
             let message = transport::icmp(payload)?;
-            verified(payload, pseudo(payload.len()))?;
+            verified(payload, checksum::pseudo_header)?;
             Ok(Transport::Icmpv6(message))
         }
         _ => Ok(Transport::Other(protocol)),
