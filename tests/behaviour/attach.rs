@@ -79,8 +79,11 @@ fn attaches_by_pid(bed: &Bed) {
     let container = Container::new(bed);
     attach(bed, &format!("--pid {}", container.pid));
     works(&container);
-    let out = container.sh("ip -o address; cat /sys/class/net/lo/operstate; ip route");
-    assert!(out.contains(&format!("{CONTAINER4}/24")) && out.contains("default via 10.0.2.2"), "{out}");
+    let out = container.sh("ip -o address; ip -o link show up; ip route");
+    assert!(
+        out.contains(&format!("{CONTAINER4}/24")) && out.contains("default via 10.0.2.2") && out.contains(" lo: "),
+        "{out}"
+    );
     peer.reports(port::ECHO, 2);
     container.end();
     bed.assert_nothing_left();
@@ -215,8 +218,8 @@ fn options_are_shared_with_run(bed: &Bed) {
         bed,
         &format!("--pid {} --ifname eth5 --mtu 1500 --cidr 10.55.0.0/24 -4 --mac 02:00:00:00:00:55", container.pid),
     );
-    let out = container.sh("ip -o address show dev eth5; cat /sys/class/net/eth5/mtu /sys/class/net/eth5/address");
-    assert!(out.contains("10.55.0.100/24") && out.ends_with("1500\n02:00:00:00:00:55"), "{out}");
+    let out = container.sh("ip -o address show dev eth5; ip -o link show dev eth5");
+    assert!(out.contains("10.55.0.100/24") && out.contains(" mtu 1500 ") && out.contains("02:00:00:00:00:55"), "{out}");
     container.python(&format!("connect('{WORLD4}', ECHO).close()"));
     container.end();
 }

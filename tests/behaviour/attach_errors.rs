@@ -47,9 +47,9 @@ fn the_hosts_own_network_is_refused(bed: &Bed) {
 
 fn a_link_of_that_name_exists(bed: &Bed) {
     let container = Container::new(bed);
-    container.sh("ip link add tap0 type dummy");
+    container.sh("ip link add tap0 type veth peer name other");
     fails(bed, &format!("--pid {}", container.pid), 1, &["tap0"]);
-    assert_eq!(container.sh("ip -o link | wc -l"), "2", "lo and the container's own tap0, untouched");
+    assert_eq!(container.sh("ip -o link | wc -l"), "3", "lo and the container's own links, untouched");
     assert_eq!(container.sh("ip route; ip -6 route"), "");
     container.end();
 }
@@ -62,8 +62,8 @@ fn one_target_and_only_one(bed: &Bed) {
 
 fn a_bad_descriptor(bed: &Bed) {
     let container = Container::new(bed);
-    fails(bed, &format!("--pid {} --ready-fd 77", container.pid), 1, &["77"]);
-    fails(bed, &format!("--pid {} --exit-fd 78", container.pid), 1, &["78"]);
+    fails(bed, &format!("--pid {} --ready-fd 77", container.pid), 2, &["77"]);
+    fails(bed, &format!("--pid {} --exit-fd 78", container.pid), 2, &["78"]);
     fails(bed, &format!("--pid {} --exit-fd -1", container.pid), 2, &["--exit-fd"]);
     container.end();
 }

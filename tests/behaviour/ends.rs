@@ -95,6 +95,7 @@ fn killed_while_it_sets_up(bed: &Bed) {
         process.signal(if turn % 2 == 0 { Signal::SIGKILL } else { Signal::SIGTERM });
         let code = process.wait(Duration::from_secs(5)).code();
         assert!(code == 137 || code == 143, "turn {turn}: {code}");
+        eprintln!("turn {turn}, killed after {} ms", turn * 2);
         bed.assert_nothing_left();
     }
 }

@@ -38,7 +38,7 @@ fn the_interface_can_be_chosen(bed: &Bed) {
     // A link to nowhere: nothing gets out, and nothing falls back to another link.
     bed.root(
         Side::Host,
-        "ip link add nowhere type dummy; ip address add 192.0.2.1/24 dev nowhere; ip link set nowhere up",
+        "ip link add nowhere type veth peer name nowhere2; ip address add 192.0.2.1/24 dev nowhere; ip link set nowhere up; ip link set nowhere2 up",
     )
     .ok();
     let script = format!(

@@ -28,7 +28,7 @@ def packet(payload, proto=6, ident=1, offset=0, more=False, ttl=64, options=b'',
     return head[:10] + struct.pack('!H', total(head)) + head[12:] + payload
 import subprocess
 tap = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3)); tap.bind(('tap0', 0)); tap.settimeout(0.2)
-mine = bytes.fromhex(open('/sys/class/net/tap0/address').read().strip().replace(':', ''))
+mine = tap.getsockname()[4]
 subprocess.run('ping -c 1 -W 1 10.0.2.2 >/dev/null', shell=True)
 gate = bytes.fromhex(subprocess.run('ip neighbour show 10.0.2.2', shell=True, capture_output=True, text=True).stdout.split('lladdr ')[1].split()[0].replace(':', ''))
 def send(data): tap.send(gate + mine + b'\\x08\\x00' + data)

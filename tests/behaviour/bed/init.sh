@@ -25,7 +25,6 @@ printf 'nameserver 203.0.113.1\n' >/mnt/resolv.conf
 [ -e /etc/resolv.conf ] || { echo "this machine has no /etc/resolv.conf to mount over" >&2; exit 1; }
 mount --bind /mnt/resolv.conf "$(readlink -f /etc/resolv.conf)"
 ip link set lo up
-# Orphans come to this process; ignoring SIGCHLD, which survives exec, makes the kernel reap them.
-trap '' CHLD
 echo ready
-exec cat >/dev/null
+# Orphans come to this process; while it ignores SIGCHLD the kernel reaps them. (dash cannot ignore it.)
+exec env --ignore-signal=CHLD cat >/dev/null

@@ -54,6 +54,9 @@ impl Namespaces {
         let ids = account.map(|a| (a.uid, a.gid, a.home.clone()));
         let prepare = move || {
             nix::unistd::setsid()?;
+            // cargo's job server and the like are not for the bed.
+            // SAFETY: changes flags of descriptors of the new process only.
+            unsafe { libc::close_range(3, u32::MAX, libc::CLOSE_RANGE_CLOEXEC.cast_signed()) };
             // SAFETY: fails harmlessly where descriptor 0 is no terminal.
             unsafe { libc::ioctl(0, libc::TIOCSCTTY, 0) };
             for &fd in &joins {

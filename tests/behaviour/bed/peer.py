@@ -3,7 +3,7 @@
 `python3 peer.py serve` listens on every address of both families and prints one line of JSON for each thing that ended.
 Scripts say `from peer import *`.
 """
-import array, errno, fcntl, hashlib, json, os, random, select, signal, socket, struct, sys, threading, time
+import errno, fcntl, hashlib, json, os, random, select, signal, socket, struct, sys, threading, time
 
 ECHO = 7001        # TCP: echoes until the end, then closes
 SUM = 7002         # TCP: reads to the end of the stream, then answers "LENGTH SHA256\n"
@@ -106,6 +106,12 @@ def attempt(host, port, timeout=10):
     except OSError as error:
         outcome = errno.errorcode[error.errno]
     return outcome, time.monotonic() - start
+
+
+def mtu(ifname="tap0"):
+    # /sys/class/net shows the network of whoever mounted it; the ioctl shows this one.
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        return struct.unpack("16sI", fcntl.ioctl(sock, 0x8921, struct.pack("16sI", ifname.encode(), 0)))[1]
 
 
 def check(condition, *what):
