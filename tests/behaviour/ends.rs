@@ -90,7 +90,7 @@ fn heavy_the_stack_is_killed(bed: &Bed) {
 
 fn killed_while_it_sets_up(bed: &Bed) {
     for turn in 0..40 {
-        let process = bed.run("--copy-up /etc", "sleep 60").spawn();
+        let process = bed.run_argv("--copy-up /etc", &["sleep", "60"]).spawn();
         std::thread::sleep(Duration::from_millis(turn * 2));
         process.signal(if turn % 2 == 0 { Signal::SIGKILL } else { Signal::SIGTERM });
         let code = process.wait(Duration::from_secs(5)).code();

@@ -68,7 +68,7 @@ check(refused and len(held) >= 1, len(held), 'flows had room')
 for turn in range(3):
     for s in older: s.sendall(b'go on' * 1000); equal(read_exactly(s, 5000), b'go on' * 1000)"
     );
-    bed.run_python("--max-buffer 8M", &script).ok();
+    bed.run_python("--max-buffer 1M", &script).ok();
 }
 
 fn at_the_bound_of_udp_mappings_the_newest_is_refused(bed: &Bed) {
