@@ -186,12 +186,6 @@ impl Bed {
         Cmd::new(self, side, account("root"), ["sh", "-ec", script].map(String::from).into())
     }
 
-    /// `python3 -c SCRIPT` as root on either side, with everything from peer.py at hand.
-    pub fn python(&self, side: Side, script: &str) -> Cmd<'_> {
-        let script = format!("from peer import *\n{script}");
-        Cmd::new(self, side, account("root"), ["python3", "-c", &script].map(String::from).into())
-    }
-
     /// The account that runs rnet.
     pub fn account(&self) -> &Account {
         &self.account

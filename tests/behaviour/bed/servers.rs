@@ -11,12 +11,9 @@ pub struct Peer(Proc);
 pub mod port {
     pub const ECHO: u16 = 7001;
     pub const SUM: u16 = 7002;
-    pub const UDP_ECHO: u16 = 9001;
     pub const UDP_WHO: u16 = 9002;
     pub const UDP_ONCE: u16 = 9004;
-    pub const RESET: u16 = 7004;
     pub const SOURCE: u16 = 7003;
-    pub const CLOSE: u16 = 7006;
     pub const URGENT: u16 = 7007;
     pub const SLOW: u16 = 7005;
 }
