@@ -22,7 +22,7 @@ const TCP_PROTOCOL: u16 = 6;
 const TCP_CHECKSUM_OFFSET: usize = 16;
 
 /// Turns `buffer`, which holds an IP packet with a TCP segment at [`IP_START`], into a frame that starts at
-/// [`HEADROOM`]. Payload beyond `mss` bytes is left to the device to cut.
+/// [`HEADROOM`]. Payload beyond `mss` bytes, or what the link carries, is left to the device to cut.
 ///
 /// `None` when the packet is no such thing, which smoltcp never emits.
 pub(crate) fn finish(buffer: &mut [u8], framing: &Framing, mss: u16) -> Option<Offload> {
@@ -54,6 +54,8 @@ pub(crate) fn finish(buffer: &mut [u8], framing: &Framing, mss: u16) -> Option<O
     let transport = ETHERNET_HEADER_LEN + ip_len;
     let checksum = Checksum::Partial { start: transport as u16, offset: TCP_CHECKSUM_OFFSET as u16 };
     let payload = segment_len - tcp_len;
+    // A container may name an MSS beyond what its link carries.
+    let mss = mss.min(framing.mtu.saturating_sub((ip_len + tcp_len) as u16)).max(1);
     Some(if payload > usize::from(mss) {
         Offload { checksum, gso, gso_size: mss, header_len: (transport + tcp_len) as u16 }
     } else {

@@ -82,17 +82,20 @@ pub(crate) struct Stock<M> {
     idle: [Vec<(Box<Endpoint>, Instant)>; RingClass::ALL.len()],
     committed: usize,
     budget: usize,
+    /// Endpoints in use.
+    in_use: usize,
+    /// How many may be in use.
     flows: usize,
 }
 
 impl<M: RingMemory> Stock<M> {
     pub(crate) fn new(memory: M, budget: usize, flows: usize) -> Stock<M> {
-        Stock { memory, idle: Default::default(), committed: 0, budget, flows }
+        Stock { memory, idle: Default::default(), committed: 0, budget, in_use: 0, flows }
     }
 
     /// Takes an endpoint of the largest class that leaves enough of the budget for all the flows that may still come.
-    pub(crate) fn take(&mut self, open: usize) -> Option<Box<Endpoint>> {
-        let reserve = self.flows.saturating_sub(open + 1).saturating_mul(RingClass::Small.bytes());
+    pub(crate) fn take(&mut self) -> Option<Box<Endpoint>> {
+        let reserve = self.flows.saturating_sub(self.in_use + 1).saturating_mul(RingClass::Small.bytes());
         let left = self.budget.saturating_sub(self.committed);
         let class = RingClass::ALL
             .into_iter()
@@ -104,12 +107,14 @@ impl<M: RingMemory> Stock<M> {
             None => Box::new(Endpoint::new(&mut self.memory, class)?),
         };
         self.committed += class.bytes();
+        self.in_use += 1;
         Some(endpoint)
     }
 
     /// Takes an endpoint back.
     pub(crate) fn put(&mut self, now: Instant, endpoint: Box<Endpoint>) {
         self.committed = self.committed.saturating_sub(endpoint.class.bytes());
+        self.in_use = self.in_use.saturating_sub(1);
         self.idle[endpoint.class as usize].push((endpoint, now));
     }
 

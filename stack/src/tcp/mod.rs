@@ -202,10 +202,9 @@ impl<M: RingMemory> TcpFlows<M> {
         counters: &mut Counters,
         edge: &mut E,
     ) {
-        let open_flows = self.flows.len();
         let Some(flow) = self.flows.get_mut(id.0 as usize) else { return };
         let Phase::Connecting(syn) = &flow.phase else { return };
-        let Some(mut endpoint) = self.stock.take(open_flows) else {
+        let Some(mut endpoint) = self.stock.take() else {
             counters.count(Counter::TcpBufferLimit);
             let packet = syn.packet.clone();
             edge.tcp_close(id, Close::Reset);

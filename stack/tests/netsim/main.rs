@@ -8,9 +8,16 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod bounds;
+mod close;
+mod connect;
+mod datagrams;
 mod guest;
 mod host;
 mod link;
+mod random_ends;
+mod raw;
 mod table;
 mod transfer;
+mod window;
 mod world;
