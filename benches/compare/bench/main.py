@@ -25,8 +25,10 @@ def main(typed):
     """The program; its exit code."""
     options = cli.parse(typed)
     chosen = [one for one in everything() if not options.rows or options.rows.search(one.key)]
+    if options.quick:
+        chosen = [one for one in chosen if one.in_quick]
     if not chosen:
-        print(f"compare: --rows {options.rows.pattern!r} matches none of them (see --list)", file=sys.stderr)
+        print(f"compare: no row of this kind of run matches {options.rows.pattern!r} (see --list)", file=sys.stderr)
         return 2
     if options.list:
         for measurement in chosen:

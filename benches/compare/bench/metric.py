@@ -22,7 +22,7 @@ class Goal:
 
     def __str__(self):
         sign = "≥" if self.relation == ">=" else "≤"
-        return f"{sign} {self.factor:g}× {self.peer}"
+        return f"{sign}{self.factor:g} {self.peer}"
 
 
 @dataclass(frozen=True)
@@ -32,7 +32,7 @@ class Ceiling:
     most: float
 
     def __str__(self):
-        return f"≤ {self.most:g}"
+        return f"≤{self.most:g} itself"
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ class Measurement:
 
     # No more rounds than this, however many are asked for.
     most_rounds = 1000
+    # Whether a quick run has time for it.
+    in_quick = True
 
     def duration(self, settings):
         """How long it takes with one contender, about."""

@@ -1,6 +1,6 @@
 """The table as text and as Markdown."""
 
-MARKS = {True: "met", False: "missed", None: "not known"}
+MARKS = {True: "✓", False: "✗", None: "?"}
 
 
 def figure(value):

@@ -20,6 +20,8 @@ class Iperf(Measurement):
 
     reverse: bool = False
 
+    in_quick = False
+
     def duration(self, settings):
         return max(1, round(settings.seconds)) + 0.6
 

@@ -24,7 +24,7 @@ class Memory(Measurement):
     most_rounds = 1
 
     def duration(self, settings):
-        return (4 if settings.quick else 20) + WAIT / 3
+        return (7 if settings.quick else 24) + WAIT / 3
 
     def run_all(self, contenders, instances, settings, progress):
         results, up = {}, {}
@@ -55,6 +55,7 @@ class Memory(Measurement):
         rest = instance.memory()
         figures = {"rest": rest}
         thousand = Flows(instance, 1000)
+        time.sleep(IDLE)  # what is given back when idle has been given back
         if thousand.opened["exchanging"] >= 1000:
             figures["flows1k"] = instance.memory() - rest
         thousand.close()
@@ -64,7 +65,7 @@ class Memory(Measurement):
         many = Flows(instance, 10_000)
         figures["most"] = many.opened["exchanging"]
         if many.opened["exchanging"] >= 10_000:
-            time.sleep(IDLE)  # what is given back when idle has been given back
+            time.sleep(IDLE)
             figures["flows10k"] = instance.memory() - rest
             before = instance.cpu()
             time.sleep(IDLE)
