@@ -90,7 +90,8 @@ impl Worker {
     /// Prepares everything that needs the host's files or may fail.
     pub fn new(tap: OwnedFd, network: &Network, stop: OwnedFd) -> Result<Worker, Error> {
         let wrap = |operation: &'static str| move |source: io::Error| Error::SetUp { operation, source };
-        let offloads = offload::enable(tap.as_fd()).map_err(wrap("turn on offloads of the tap device"))?;
+        let offloads =
+            offload::enable(tap.as_fd()).map_err(|errno| wrap("turn on offloads of the tap device")(errno.into()))?;
         nix::fcntl::fcntl(&tap, nix::fcntl::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))
             .map_err(|errno| wrap("make the tap device non-blocking")(errno.into()))?;
         let poll = Poll::new().map_err(wrap("create an epoll instance"))?;

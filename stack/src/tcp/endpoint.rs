@@ -14,9 +14,9 @@ use crate::{Duration, Instant};
 /// How long the acknowledgement of a small segment may wait for data to ride on.
 pub(crate) const ACK_DELAY: Duration = Duration::from_millis(10);
 
-/// Segments of at least this many bytes are acknowledged once a batch rather than after [`ACK_DELAY`]: their sender is
-/// filling the window and waits for it.
-const BULK_SEGMENT: usize = 4096;
+/// As many bytes are acknowledged once a batch rather than after [`ACK_DELAY`]: their sender is filling the window and
+/// waits for it.
+pub(crate) const BULK: usize = 4096;
 
 /// A socket in a set of its own.
 pub(crate) struct Endpoint {
@@ -33,6 +33,7 @@ impl Endpoint {
         let rings = memory.lend(class)?;
         let mut socket = Socket::new(rings.receive, rings.transmit);
         socket.set_nagle_enabled(false);
+        socket.set_ack_delay(Some(ACK_DELAY));
         let mut set = SocketSet::new(Vec::with_capacity(1));
         let handle = set.add(socket);
         Some(Endpoint { set, handle, class, slot: rings.slot, touched: true })
@@ -53,12 +54,6 @@ impl Endpoint {
         // An aborted socket must forget its former peer before it can listen again.
         socket.abort();
         socket.listen(IpListenEndpoint { addr: Some(key.remote.into()), port: key.remote_port }).is_ok()
-    }
-
-    /// Chooses when what comes in with the next segment is acknowledged.
-    pub(crate) fn set_acknowledgement(&mut self, payload: usize, fin: bool) {
-        let delay = if fin || payload >= BULK_SEGMENT { None } else { Some(ACK_DELAY) };
-        self.socket().set_ack_delay(delay);
     }
 
     /// Notes that bytes went into a ring.

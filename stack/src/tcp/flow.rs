@@ -3,9 +3,10 @@
 use smoltcp::socket::tcp::State;
 
 use super::emit::{Framing, finish};
-use super::endpoint::{ACK_DELAY, Endpoint};
+use super::endpoint::{ACK_DELAY, BULK, Endpoint};
 use super::engine::Engine;
 use super::nudge::LastSeen;
+use super::syn::HeldSyn;
 use crate::edge::{Close, Edge, FlowId, HostError};
 use crate::frame::{TcpFlags, TcpSegment};
 use crate::{Duration, Instant};
@@ -35,7 +36,8 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 /// How long bytes that are underway towards one end may hold up a reset from the other.
 const RESET_GRACE: Duration = Duration::from_secs(5);
 
-/// How long a host peer may leave bytes of a flow that the container has finished with unread before it is given up.
+/// How long a host peer may take nothing of what is left of a flow that the container has finished with before it is
+/// given up.
 const DRAIN_LIMIT: Duration = Duration::from_secs(60);
 
 /// What is to become of a flow after it had its turn.
@@ -57,6 +59,8 @@ pub(crate) struct OpenFlow {
     ready: Readiness,
     /// The container's last segment, to nudge the socket with.
     last_seen: LastSeen,
+    /// Bytes that came from the container since a packet went to it.
+    unacknowledged: usize,
     host: HostSide,
     guest: GuestSide,
     /// The end of the patience that the current state calls for.
@@ -72,6 +76,8 @@ enum HostSide {
     Open,
     /// The host's end of stream was seen; the container may still send.
     Ended,
+    /// It takes nothing more, and what it sent before is still being received.
+    Failed,
     /// The connection broke; its socket is closed.
     Broken,
 }
@@ -88,12 +94,13 @@ enum GuestSide {
 }
 
 impl OpenFlow {
-    pub(crate) fn new(endpoint: Box<Endpoint>, mss: u16, ready: Readiness, now: Instant) -> OpenFlow {
+    pub(crate) fn new(endpoint: Box<Endpoint>, syn: &HeldSyn, ready: Readiness, now: Instant) -> OpenFlow {
         OpenFlow {
             endpoint,
-            mss,
+            mss: syn.mss,
             ready,
-            last_seen: LastSeen::default(),
+            last_seen: LastSeen::new(syn.window_shift),
+            unacknowledged: 0,
             host: HostSide::Open,
             guest: GuestSide::Open,
             limit: Some(now + HANDSHAKE_LIMIT),
@@ -124,13 +131,19 @@ impl OpenFlow {
         packet: &[u8],
         segment: &TcpSegment<'_>,
     ) -> Option<usize> {
+        // Three repetitions make smoltcp retransmit; with only a FIN underway it then stops its timer and sends nothing.
+        if self.last_seen.repeats(segment) && self.endpoint.socket().send_queue() == 0 && !self.half_open() {
+            return None;
+        }
         let before = self.endpoint.state();
         self.last_seen.note(segment);
         if !segment.payload.is_empty() {
             self.active = now;
             self.endpoint.touch();
         }
-        self.endpoint.set_acknowledgement(segment.payload.len(), segment.flags.contains(TcpFlags::FIN));
+        // A FIN is worth as much as bulk: its sender may be waiting for nothing else.
+        let fin = segment.flags.contains(TcpFlags::FIN);
+        self.unacknowledged += if fin { BULK } else { segment.payload.len() };
         let reply = engine.feed(now, &mut self.endpoint.set, packet);
         let after = self.endpoint.state();
         if after != before {
@@ -164,7 +177,8 @@ impl OpenFlow {
         self.send_to_host(now, id, edge);
         if !matches!(self.guest, GuestSide::Gone(_)) {
             self.receive_from_host(now, id, edge);
-            self.carry_reset(now);
+            self.pass_end_on();
+            self.carry_reset(now, id, edge);
             self.emit_all(now, engine, framing, edge);
             self.judge(now, engine, framing, edge);
         }
@@ -173,7 +187,7 @@ impl OpenFlow {
 
     fn send_to_host<E: Edge>(&mut self, now: Instant, id: FlowId, edge: &mut E) {
         let socket = self.endpoint.socket();
-        if self.host == HostSide::Broken {
+        if matches!(self.host, HostSide::Failed | HostSide::Broken) {
             // Nobody is left to read it; taking it keeps the container's window open until it hears the reset.
             while socket.recv_queue() > 0 && socket.recv(|bytes| (bytes.len(), ())).is_ok() {}
             return;
@@ -189,7 +203,7 @@ impl OpenFlow {
                     self.ready.writable = all;
                 }
                 Ok(Err(HostError::WouldBlock)) => self.ready.writable = false,
-                Ok(Err(_)) => return self.host_broke(now, id, edge),
+                Ok(Err(_)) => return self.host_failed(now, id, edge),
                 Err(_) => break,
             }
         }
@@ -201,7 +215,7 @@ impl OpenFlow {
     }
 
     fn receive_from_host<E: Edge>(&mut self, now: Instant, id: FlowId, edge: &mut E) {
-        if self.host != HostSide::Open {
+        if !matches!(self.host, HostSide::Open | HostSide::Failed) {
             return;
         }
         let hang_up = self.ready.hang_up;
@@ -215,9 +229,11 @@ impl OpenFlow {
                 }
             });
             match received {
+                Ok(Ok((0, _)) | Err(HostError::WouldBlock)) if self.host == HostSide::Failed => {
+                    return self.host_broke(now, id, edge);
+                }
                 Ok(Ok((0, _))) => {
                     self.host = HostSide::Ended;
-                    self.endpoint.socket().close();
                     return;
                 }
                 Ok(Ok((received, room))) => {
@@ -236,6 +252,38 @@ impl OpenFlow {
         }
     }
 
+    /// Tells the container that the host has sent everything.
+    ///
+    /// smoltcp ignores all but acknowledgements of new data in LAST-ACK, window updates included, so nothing may be left
+    /// to send then. In FIN-WAIT-1 what is left must fit the window, lest the FIN lose its retransmission timer to a
+    /// zero-window probe.
+    fn pass_end_on(&mut self) {
+        if self.host != HostSide::Ended {
+            return;
+        }
+        let window = self.last_seen.window();
+        let socket = self.endpoint.socket();
+        let ready = match socket.state() {
+            State::Established => socket.send_queue() <= window,
+            State::CloseWait => socket.send_queue() == 0,
+            _ => false,
+        };
+        if ready {
+            socket.close();
+        }
+    }
+
+    /// The host takes nothing more. What its peer sent before it broke off is still there to be received: the refusal of
+    /// a request that was not read to its end, for one.
+    fn host_failed<E: Edge>(&mut self, now: Instant, id: FlowId, edge: &mut E) {
+        if self.host != HostSide::Open {
+            return self.host_broke(now, id, edge);
+        }
+        self.host = HostSide::Failed;
+        self.ready.hang_up = true;
+        self.limit = Some(now + RESET_GRACE);
+    }
+
     fn host_broke<E: Edge>(&mut self, now: Instant, id: FlowId, edge: &mut E) {
         self.host = HostSide::Broken;
         self.limit = Some(now + RESET_GRACE);
@@ -243,24 +291,34 @@ impl OpenFlow {
     }
 
     /// Passes a broken host connection on as a reset, once the container has what came before it.
-    fn carry_reset(&mut self, now: Instant) {
-        if self.host != HostSide::Broken {
+    fn carry_reset<E: Edge>(&mut self, now: Instant, id: FlowId, edge: &mut E) {
+        if !matches!(self.host, HostSide::Failed | HostSide::Broken) {
             return;
         }
         let overdue = self.limit.is_none_or(|limit| limit <= now);
+        if overdue && self.host == HostSide::Failed {
+            self.host_broke(now, id, edge);
+        }
         let socket = self.endpoint.socket();
-        if socket.is_active() && (socket.send_queue() == 0 || overdue) {
+        if socket.is_active() && (overdue || self.host == HostSide::Broken && socket.send_queue() == 0) {
             socket.abort();
         }
     }
 
     fn emit_all<E: Edge>(&mut self, now: Instant, engine: &mut Engine, framing: &Framing, edge: &mut E) {
-        while let Some(len) = engine.emit(now, &mut self.endpoint.set) {
-            let buffer = engine.buffer(len);
-            if let Some(offload) = finish(buffer, framing, self.mss) {
-                edge.transmit(buffer, offload);
-            }
+        while self.emit(now, engine, framing, edge) {}
+        // An acknowledgement that smoltcp would delay is emitted as it would be when the delay is over.
+        while self.unacknowledged >= BULK && self.emit(now + ACK_DELAY, engine, framing, edge) {}
+    }
+
+    fn emit<E: Edge>(&mut self, now: Instant, engine: &mut Engine, framing: &Framing, edge: &mut E) -> bool {
+        let Some(len) = engine.emit(now, &mut self.endpoint.set) else { return false };
+        self.unacknowledged = 0;
+        let buffer = engine.buffer(len);
+        if let Some(offload) = finish(buffer, framing, self.mss) {
+            edge.transmit(buffer, offload);
         }
+        true
     }
 
     /// Looks at the state that the turn has led to.
@@ -269,7 +327,7 @@ impl OpenFlow {
             // Both ends are done; only our last acknowledgement may still be delayed. TIME-WAIT is for links that lose
             // and reorder; here a late segment gets a reset, as it would after TIME-WAIT.
             State::TimeWait => {
-                self.emit_all(now + ACK_DELAY, engine, framing, edge);
+                while self.emit(now + ACK_DELAY, engine, framing, edge) {}
                 self.gone(Close::Orderly);
             }
             State::Closed => self.gone(if self.host == HostSide::Broken { Close::Orderly } else { Close::Reset }),
@@ -285,13 +343,16 @@ impl OpenFlow {
     fn outcome<E: Edge>(&mut self, now: Instant, id: FlowId, engine: &mut Engine, edge: &mut E) -> Outcome {
         if let GuestSide::Gone(how) = self.guest {
             let undelivered = self.endpoint.socket().recv_queue() > 0 && self.host_open();
-            let patience = if how == Close::Reset { RESET_GRACE } else { DRAIN_LIMIT };
-            let limit = *self.limit.get_or_insert(now + patience);
+            let limit = match how {
+                Close::Reset => *self.limit.get_or_insert(now + RESET_GRACE),
+                Close::Orderly => (*self.limit.get_or_insert(now + DRAIN_LIMIT)).max(self.active + DRAIN_LIMIT),
+            };
             if undelivered && now < limit {
                 return Outcome::Draining(limit);
             }
             if self.host_open() {
-                edge.tcp_close(id, how);
+                // An orderly end would make the peer take what it has for all there is.
+                edge.tcp_close(id, if undelivered { Close::Reset } else { how });
                 self.host = HostSide::Broken;
             }
             return Outcome::Over;

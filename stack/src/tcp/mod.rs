@@ -216,8 +216,8 @@ impl<M: RingMemory> TcpFlows<M> {
             // The answer to a SYN is never immediate: it comes with the flow's turn.
             self.engine.feed(now, &mut endpoint.set, &syn.packet);
         }
-        let mss = syn.mss;
-        flow.phase = Phase::Open(Box::new(OpenFlow::new(endpoint, mss, ready, now)));
+        let open = OpenFlow::new(endpoint, syn, ready, now);
+        flow.phase = Phase::Open(Box::new(open));
         self.mark(id);
     }
 

@@ -17,6 +17,10 @@ pub(crate) struct LastSeen {
     seq: u32,
     ack: u32,
     window: u16,
+    /// By how many bits its windows are shifted.
+    shift: u8,
+    /// Whether there was one at all.
+    any: bool,
 }
 
 const HEADER_V4: usize = 20;
@@ -25,9 +29,31 @@ const TCP_HEADER: usize = 20;
 const PROTOCOL_TCP: u8 = 6;
 
 impl LastSeen {
+    pub(crate) fn new(shift: u8) -> LastSeen {
+        LastSeen { shift, ..LastSeen::default() }
+    }
+
+    /// Bytes that the container is ready to take.
+    pub(crate) fn window(&self) -> usize {
+        usize::from(self.window) << self.shift
+    }
+
+    /// Whether a segment says nothing that the last one did not say.
+    pub(crate) fn repeats(&self, segment: &TcpSegment<'_>) -> bool {
+        let control = TcpFlags(segment.flags.0 & !TcpFlags::PSH.0 & !TcpFlags::URG.0);
+        control == TcpFlags::ACK
+            && segment.payload.is_empty()
+            && self.any
+            && (segment.seq, segment.ack, segment.window) == (self.seq, self.ack, self.window)
+    }
+
     /// Remembers a segment.
     pub(crate) fn note(&mut self, segment: &TcpSegment<'_>) {
         if !segment.flags.contains(TcpFlags::ACK) || segment.flags.contains(TcpFlags::RST) {
+            return;
+        }
+        // One that was overtaken says nothing about the container's present state.
+        if self.any && (segment.ack.wrapping_sub(self.ack) as i32) < 0 {
             return;
         }
         let flags = u32::from(segment.flags.contains(TcpFlags::SYN)) + u32::from(segment.flags.contains(TcpFlags::FIN));
@@ -35,6 +61,8 @@ impl LastSeen {
             seq: segment.seq.wrapping_add(segment.payload.len() as u32).wrapping_add(flags),
             ack: segment.ack,
             window: segment.window,
+            shift: self.shift,
+            any: true,
         };
     }
 

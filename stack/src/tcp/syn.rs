@@ -1,4 +1,4 @@
-//! The MSS option of a SYN: read it, and put another in its place.
+//! The options of a SYN: read the window scale, read the MSS and put another in its place.
 //!
 //! smoltcp cuts what it emits to the peer's MSS. The device can cut far better, so smoltcp is shown the largest MSS there
 //! is and the true one is kept for the device (gso_size).
@@ -16,6 +16,11 @@ const END: u8 = 0;
 const NOP: u8 = 1;
 const MSS: u8 = 2;
 const MSS_LEN: usize = 4;
+const WINDOW_SCALE: u8 = 3;
+const WINDOW_SCALE_LEN: usize = 3;
+
+/// The largest shift of a window (RFC 7323 section 2.3).
+const MAX_SHIFT: u8 = 14;
 
 /// A SYN as it is kept while the host side connects.
 #[derive(Debug)]
@@ -26,6 +31,8 @@ pub(crate) struct HeldSyn {
     pub(crate) mss: u16,
     /// Its sequence number.
     pub(crate) seq: u32,
+    /// By how many bits the container's windows are shifted.
+    pub(crate) window_shift: u8,
 }
 
 impl HeldSyn {
@@ -35,8 +42,13 @@ impl HeldSyn {
         let end = (tcp_start + segment.header_len).min(packet.len());
         let mut packet: Box<[u8]> = packet.get(..end).unwrap_or_default().into();
         state_length(&mut packet);
-        let mss = packet.get_mut(tcp_start + 20..).and_then(|options| set_mss(options, u16::MAX - 40));
-        HeldSyn { packet, mss: mss.unwrap_or(DEFAULT_MSS).max(MIN_MSS), seq: segment.seq }
+        let options = packet.get_mut(tcp_start + 20..).unwrap_or_default();
+        let mss = set_mss(options, u16::MAX - 40).unwrap_or(DEFAULT_MSS).max(MIN_MSS);
+        let window_shift = match option(options, WINDOW_SCALE, WINDOW_SCALE_LEN) {
+            Some([shift]) => (*shift).min(MAX_SHIFT),
+            _ => 0,
+        };
+        HeldSyn { packet, mss, seq: segment.seq, window_shift }
     }
 }
 
@@ -63,20 +75,23 @@ fn state_length(packet: &mut [u8]) {
 
 /// Replaces the value of the MSS option, if there is one, and returns the former value.
 pub(crate) fn set_mss(options: &mut [u8], mss: u16) -> Option<u16> {
+    let value = option(options, MSS, MSS_LEN)?.first_chunk_mut::<2>()?;
+    Some(u16::from_be_bytes(std::mem::replace(value, mss.to_be_bytes())))
+}
+
+/// The value of the first option of this kind and length.
+fn option(options: &mut [u8], kind: u8, len: usize) -> Option<&mut [u8]> {
     let mut rest = options;
     loop {
         match *rest.first()? {
             END => return None,
             NOP => rest = rest.get_mut(1..)?,
-            MSS if rest.get(1) == Some(&(MSS_LEN as u8)) => {
-                let value = rest.get_mut(2..MSS_LEN)?;
-                let former = u16::from_be_bytes([value[0], value[1]]);
-                value.copy_from_slice(&mss.to_be_bytes());
-                return Some(former);
-            }
-            _ => {
-                let len = usize::from(*rest.get(1)?);
-                rest = rest.get_mut(len.max(2)..)?;
+            found => {
+                let found_len = usize::from(*rest.get(1)?);
+                if found == kind && found_len == len {
+                    return rest.get_mut(2..len);
+                }
+                rest = rest.get_mut(found_len.max(2)..)?;
             }
         }
     }

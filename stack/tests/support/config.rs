@@ -1,0 +1,46 @@
+//! The stack's configuration in simulations: the addresses of `rnet run`.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use rnet_stack::neighbour::{Answer, LinkConfig, LinkV4, LinkV6};
+use rnet_stack::{Config, Limits};
+
+use super::segment::{GUEST_MAC, LINK_MAC};
+
+/// The container.
+pub const GUEST4: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 2, 100));
+/// The container.
+pub const GUEST6: IpAddr = IpAddr::V6(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0x100));
+/// Some host on the internet.
+pub const REMOTE4: IpAddr = IpAddr::V4(Ipv4Addr::new(192, 0, 2, 7));
+/// Some host on the internet.
+pub const REMOTE6: IpAddr = IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 7));
+
+/// A configuration with both families.
+pub fn config(mtu: u16, limits: Limits) -> Config {
+    Config {
+        link: LinkConfig {
+            mac: LINK_MAC,
+            mtu,
+            ipv4: Some(LinkV4 {
+                address: Ipv4Addr::new(10, 0, 2, 100),
+                prefix: 24,
+                gateway: Ipv4Addr::new(10, 0, 2, 2),
+                dns: Ipv4Addr::new(10, 0, 2, 3),
+            }),
+            ipv6: Some(LinkV6 {
+                address: Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0x100),
+                prefix: 64,
+                gateway: Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2),
+                dns: Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 3),
+            }),
+            search: Vec::new(),
+            answer: Answer::Own,
+        },
+        guest_mac: GUEST_MAC,
+        host_loopback: false,
+        dns_upstream: None,
+        limits,
+        seed: 1,
+    }
+}
