@@ -29,7 +29,7 @@ fn passes_the_exit_code_on(bed: &Bed) {
 
 fn the_end_of_a_very_short_command_is_seen(bed: &Bed) {
     // It may end before rnet has turned from setting up to waiting. Several at a time, so that they are held up at odd places.
-    let script = "for n in $(seq 60); do timeout 10 rnet run -- sh -c 'exit 3'; [ $? = 3 ] || echo missed; done";
+    let script = "for n in $(seq 60); do timeout 10 rnet run -- sh -c 'exit 3'; code=$?; [ $code = 3 ] || echo missed: $code; done";
     let out = bed.sh(&format!("(({script}) & ({script}) & ({script}) & wait)")).limit(60).ok();
     assert_eq!(out, "", "of 180 ends some were not seen");
 }
