@@ -130,3 +130,19 @@ fn a_small_segment_beside_bulk_does_not_hold_up_the_acknowledgement() {
     assert_eq!(end.write(ACK, b"request", &mut raw), []);
     assert_eq!(raw.pass(MS * 10)[0].tcp().2, end.seq);
 }
+
+#[test]
+fn a_container_that_never_answers_is_given_up_after_a_quarter_of_an_hour() {
+    let mut raw = Raw::new(Limits::default());
+    End::open(40000, 80, &mut raw);
+    raw.host.conns[0].peer_write(b"is anybody there?");
+    raw.pass(SECOND * 900);
+    assert_eq!(raw.host.conns[0].closed, None);
+    raw.pass(SECOND * 100);
+    assert_eq!(raw.host.conns[0].closed, Some(rnet_stack::Close::Reset));
+    assert_eq!(raw.stack.holdings().tcp_flows, 0);
+    // One that has nothing to answer may be silent for ever.
+    End::open(40001, 80, &mut raw);
+    raw.pass(SECOND * 100_000);
+    assert_eq!(raw.stack.holdings().tcp_flows, 1);
+}
