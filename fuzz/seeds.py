@@ -1,5 +1,8 @@
 #!/usr/bin/env python3
-"""Writes the seed corpora of packet_parser, reassembly and dhcp from the real frames in stack/testdata."""
+"""Writes the seed corpora of packet_parser, reassembly and dhcp from the real frames in stack/testdata.
+
+Seeds that the fuzzer found are in the same folders under names of their own, and stay.
+"""
 
 import pathlib
 import struct

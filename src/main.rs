@@ -1,6 +1,60 @@
 //! rnet gives containers a network.
+
+mod cli;
 pub mod config;
+pub mod log;
+pub mod namespace;
 pub mod rootless;
+pub mod sys;
 pub mod tap;
 
-fn main() {}
+use std::io::{self, Write};
+use std::process::ExitCode;
+
+use cli::Request;
+
+/// Wrong flags or configuration.
+const EXIT_USAGE: u8 = 2;
+/// Something could not be done.
+const EXIT_FAILURE: u8 = 1;
+
+fn main() -> ExitCode {
+    let request = match cli::parse(std::env::args_os()) {
+        Ok(request) => request,
+        Err(faults) => {
+            tell(&faults);
+            return EXIT_USAGE.into();
+        }
+    };
+    let done = match request {
+        Request::Run(run) => return finish(namespace::run(&run)),
+        Request::Attach(attach) => return finish(namespace::attach(*attach)),
+        Request::Print(text) => io::stdout().write_all(text.as_bytes()),
+        Request::Completions(shell) => io::stdout().write_all(&cli::completions(shell)),
+        Request::Man(directory) => cli::man(directory.as_deref()),
+    };
+    match done {
+        Err(error) if error.kind() != io::ErrorKind::BrokenPipe => {
+            tell(&error);
+            EXIT_FAILURE.into()
+        }
+        _ => ExitCode::SUCCESS,
+    }
+}
+
+fn finish(outcome: Result<u8, namespace::Error>) -> ExitCode {
+    match outcome {
+        Ok(code) => code.into(),
+        Err(error) => {
+            if !error.is_silent() {
+                tell(&error);
+            }
+            error.exit_code().into()
+        }
+    }
+}
+
+/// Says what is wrong on standard error; when even that fails there is nobody to tell.
+fn tell(what: &dyn std::fmt::Display) {
+    let _ = writeln!(io::stderr(), "rnet: {what}");
+}

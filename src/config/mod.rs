@@ -1,5 +1,11 @@
 //! The configuration that front ends make and backends obey. Everything in here has been validated.
 
+mod log;
 mod network;
+mod process;
+mod resolv;
 
+pub use log::{Log, LogFormat};
 pub use network::{Limits, Network, Outbound, Subnet};
+pub use process::{Attach, MapIds, MapUser, Presence, Run, Target};
+pub use resolv::ResolvConf;

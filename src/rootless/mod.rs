@@ -6,6 +6,7 @@ mod error_queue;
 mod host_error;
 mod outq;
 mod ping;
+pub mod sandbox;
 mod slots;
 mod sockets;
 mod tcp;

@@ -67,12 +67,14 @@ impl TcpSockets {
     }
 
     /// The outcome of a connect that had an event; `None` while it is still running.
-    pub fn outcome(&mut self, flow: FlowId) -> Option<Result<(), HostError>> {
+    ///
+    /// A socket that is neither connected nor has an error to tell, but hangs up, was connected and lost it already.
+    pub fn outcome(&mut self, flow: FlowId, hang_up: bool) -> Option<Result<(), HostError>> {
         let stream = self.streams.get(flow.0)?;
         match SockRef::from(stream).take_error() {
             Ok(None) => match stream.peer_addr() {
                 Ok(_) => Some(Ok(())),
-                Err(error) if error.kind() == io::ErrorKind::NotConnected => None,
+                Err(error) if error.kind() == io::ErrorKind::NotConnected => hang_up.then_some(Err(HostError::Reset)),
                 Err(error) => Some(Err(host_error(&error))),
             },
             Ok(Some(error)) | Err(error) => Some(Err(host_error(&error))),

@@ -51,6 +51,27 @@ enum TapState {
     Gone,
 }
 
+/// Sockets whose events said that there is something to receive, until nothing is left.
+#[derive(Debug, Default)]
+struct Unfinished {
+    udp: Vec<UdpId>,
+    ping: Vec<PingId>,
+}
+
+impl Unfinished {
+    fn is_empty(&self) -> bool {
+        self.udp.is_empty() && self.ping.is_empty()
+    }
+
+    /// A socket that was not finished may have had an event since.
+    fn forget_duplicates(&mut self) {
+        self.udp.sort_unstable();
+        self.udp.dedup();
+        self.ping.sort_unstable();
+        self.ping.dedup();
+    }
+}
+
 /// One packet loop with its stack and its sockets.
 pub struct Worker {
     poll: Poll,
@@ -59,7 +80,7 @@ pub struct Worker {
     frame: Box<[u8]>,
     tap: TapState,
     /// Sockets that may hold more than they could give in their turn.
-    unfinished_udp: Vec<UdpId>,
+    unfinished: Unfinished,
     epoch: Clock,
     /// Kept open: it is watched by its number.
     _stop: OwnedFd,
@@ -69,7 +90,8 @@ impl Worker {
     /// Prepares everything that needs the host's files or may fail.
     pub fn new(tap: OwnedFd, network: &Network, stop: OwnedFd) -> Result<Worker, Error> {
         let wrap = |operation: &'static str| move |source: io::Error| Error::SetUp { operation, source };
-        let offloads = offload::enable(tap.as_fd()).map_err(wrap("turn on offloads of the tap device"))?;
+        let offloads =
+            offload::enable(tap.as_fd()).map_err(|errno| wrap("turn on offloads of the tap device")(errno.into()))?;
         nix::fcntl::fcntl(&tap, nix::fcntl::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))
             .map_err(|errno| wrap("make the tap device non-blocking")(errno.into()))?;
         let poll = Poll::new().map_err(wrap("create an epoll instance"))?;
@@ -89,7 +111,7 @@ impl Worker {
             poll,
             frame: vec![0; FRAME_MAX].into_boxed_slice(),
             tap: TapState::MayHaveMore,
-            unfinished_udp: Vec::new(),
+            unfinished: Unfinished::default(),
             epoch: Clock::now(),
             _stop: stop,
         })
@@ -115,9 +137,14 @@ impl Worker {
                         if event.is_error() {
                             self.udp_errors(mapping);
                         }
-                        self.unfinished_udp.push(mapping);
+                        self.unfinished.udp.push(mapping);
                     }
-                    Some(Source::Ping(mapping)) => self.ping_event(now, mapping, event.is_error()),
+                    Some(Source::Ping(mapping)) => {
+                        if event.is_error() {
+                            self.ping_errors(mapping);
+                        }
+                        self.unfinished.ping.push(mapping);
+                    }
                     None => {}
                 }
             }
@@ -146,7 +173,7 @@ impl Worker {
 
     /// How long the next wait may last.
     fn wait(&self) -> Option<Duration> {
-        if self.tap == TapState::MayHaveMore || !self.unfinished_udp.is_empty() {
+        if self.tap == TapState::MayHaveMore || !self.unfinished.is_empty() {
             return Some(Duration::ZERO);
         }
         let now = self.now();
@@ -199,7 +226,7 @@ impl Worker {
         if !self.stack.tcp_connecting(flow) {
             return self.stack.tcp_ready(flow, ready);
         }
-        match self.edge.tcp.outcome(flow) {
+        match self.edge.tcp.outcome(flow, ready.hang_up) {
             None => {}
             Some(Ok(())) => self.stack.tcp_connected(now, flow, ready, &mut self.edge),
             Some(Err(error)) => {
@@ -209,11 +236,14 @@ impl Worker {
         }
     }
 
+    /// Gives every socket with something to receive its turn.
     fn receive_datagrams(&mut self, now: Instant) {
-        let mut unfinished = std::mem::take(&mut self.unfinished_udp);
-        unfinished.retain(|mapping| self.receive_from(now, *mapping));
-        // What came due meanwhile is none: only events add to the list.
-        self.unfinished_udp = unfinished;
+        let mut unfinished = std::mem::take(&mut self.unfinished);
+        unfinished.forget_duplicates();
+        // What a turn leads to marks no other socket: only events do.
+        unfinished.udp.retain(|mapping| self.receive_from(now, *mapping));
+        unfinished.ping.retain(|mapping| self.receive_replies(now, *mapping));
+        self.unfinished = unfinished;
     }
 
     /// Receives what a mapping's socket holds; says whether there may be more.
@@ -263,21 +293,24 @@ impl Worker {
         }
     }
 
-    fn ping_event(&mut self, now: Instant, mapping: PingId, error: bool) {
-        if error {
-            for _ in 0..ERRORS_A_TURN {
-                let Some((socket, family)) = self.edge.ping.socket(mapping) else { return };
-                let Some(error) = error_queue::take(socket) else { break };
-                let icmp = HostIcmp::new(family, error.icmp, error.to, error.offender, &error.payload);
-                self.stack.ping_error(mapping, &icmp, &mut self.edge);
-            }
+    fn ping_errors(&mut self, mapping: PingId) {
+        for _ in 0..ERRORS_A_TURN {
+            let Some((socket, family)) = self.edge.ping.socket(mapping) else { return };
+            let Some(error) = error_queue::take(socket) else { return };
+            let icmp = HostIcmp::new(family, error.icmp, error.to, error.offender, &error.payload);
+            self.stack.ping_error(mapping, &icmp, &mut self.edge);
         }
-        // A ping socket's receive buffer bounds this.
-        while let Some(received) = self.edge.ping.receive(mapping) {
+    }
+
+    /// Receives the echo replies that a mapping's socket holds; says whether there may be more.
+    fn receive_replies(&mut self, now: Instant, mapping: PingId) -> bool {
+        for _ in 0..DATAGRAMS_A_TURN {
+            let Some(received) = self.edge.ping.receive(mapping) else { return false };
             let Some(reply) = received else { continue };
             let (from, sequence, data) = (reply.from, reply.sequence, reply.data.to_vec());
             self.stack.ping_received(now, mapping, from, sequence, &data, &mut self.edge);
         }
+        true
     }
 
     /// Says what was counted, for the log.

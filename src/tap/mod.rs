@@ -1,4 +1,7 @@
-//! The tap device: how it is opened and what stands before each frame.
+//! The tap device: how it is made, what it leaves to us, and the header that stands before each frame.
 
 pub mod offload;
+mod open;
 pub mod vnet;
+
+pub use open::{Error, open};

@@ -260,7 +260,8 @@ impl Player {
             let ready = socket.ready();
             self.stack.tcp_ready(FlowId(flow), ready);
         }
-        self.pass(Duration::from_secs(400));
+        // Longer than a container may leave bytes unanswered.
+        self.pass(Duration::from_secs(2000));
         self.check();
         let holdings = self.stack.holdings();
         assert!(holdings.tcp_flows <= ended && self.edge.tcp.len() <= ended, "a flow is left for good");

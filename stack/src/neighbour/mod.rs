@@ -87,7 +87,8 @@ impl Link {
         ndp::advertise(&self.config, &self.search)
     }
 
-    /// The frame that answers any packet that is for the link itself: the four functions above in one.
+    /// The frame that answers any IP packet that is for the link itself: [`Link::handle_udp`] and
+    /// [`Link::handle_icmpv6`] in one.
     pub fn handle_ip(&self, src_mac: MacAddr, packet: &IpPacket<'_>) -> Option<Vec<u8>> {
         match &packet.transport {
             Transport::Udp(datagram) => self.handle_udp(src_mac, packet, datagram),

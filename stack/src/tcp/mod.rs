@@ -117,7 +117,13 @@ impl<M: RingMemory> TcpFlows<M> {
                 self.remove(now, id);
                 Ok(())
             }
-            Phase::Connecting(_) => Err(DropReason::SynRetransmission),
+            Phase::Connecting(syn) => {
+                if segment.flags.contains(TcpFlags::SYN) && segment.seq != syn.seq {
+                    // The container gave up and tries again from the same port: only the new SYN can be answered.
+                    *syn = HeldSyn::new(packet.bytes, packet.header_len, segment);
+                }
+                Err(DropReason::SynRetransmission)
+            }
             Phase::Open(open) => {
                 let reply = open.segment(now, &mut self.engine, packet.bytes, segment);
                 if !open.half_open() && flow.half_open {

@@ -29,6 +29,8 @@ pub(crate) struct HeldSyn {
     pub(crate) packet: Box<[u8]>,
     /// The MSS that the container named.
     pub(crate) mss: u16,
+    /// Its sequence number.
+    pub(crate) seq: u32,
     /// By how many bits the container's windows are shifted.
     pub(crate) window_shift: u8,
 }
@@ -46,7 +48,7 @@ impl HeldSyn {
             Some([shift]) => (*shift).min(MAX_SHIFT),
             _ => 0,
         };
-        HeldSyn { packet, mss, window_shift }
+        HeldSyn { packet, mss, seq: segment.seq, window_shift }
     }
 }
 

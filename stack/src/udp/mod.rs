@@ -24,6 +24,10 @@ const IDLE: Duration = Duration::from_secs(300);
 /// How long a mapping that was never answered may be idle.
 const IDLE_UNANSWERED: Duration = Duration::from_secs(30);
 
+/// Datagrams in one super-frame: the most that any kernel makes (UDP_MAX_SEGMENTS). A frame that claims more was made by
+/// hand, to turn one frame into tens of thousands of system calls.
+const SEGMENTS_MAX: usize = 128;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Key {
     guest: IpAddr,
@@ -92,6 +96,10 @@ impl UdpFlows {
         if datagram.dst_port == 0 {
             return Err(DropReason::Address);
         }
+        let segment = (offload.gso == Gso::Udp && offload.gso_size > 0).then_some(offload.gso_size);
+        if segment.is_some_and(|segment| datagram.payload.len() > usize::from(segment) * SEGMENTS_MAX) {
+            return Err(DropReason::Malformed);
+        }
         let key = Key { guest: packet.src, port: datagram.src_port, via };
         let id = match self.mapping(now, key, to, counters, edge) {
             Ok(id) => id,
@@ -100,7 +108,6 @@ impl UdpFlows {
                 return Ok(());
             }
         };
-        let segment = (offload.gso == Gso::Udp && offload.gso_size > 0).then_some(offload.gso_size);
         let outgoing = Outgoing { to, payload: datagram.payload, segment, ttl: packet.ttl.saturating_sub(1).max(1) };
         match edge.udp_send(UdpId(id), &outgoing) {
             Ok(()) => {}

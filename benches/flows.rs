@@ -12,10 +12,10 @@ use rnet_stack::{
 };
 
 #[allow(dead_code, missing_docs)]
-#[path = "../tests/support/config.rs"]
+#[path = "../stack/tests/support/config.rs"]
 mod config;
 #[allow(dead_code, missing_docs)]
-#[path = "../tests/support/segment.rs"]
+#[path = "../stack/tests/support/segment.rs"]
 mod segment;
 
 use config::{GUEST4, REMOTE4};

@@ -1,0 +1,1 @@
+"""The comparison of rnet with its peers: a bed of namespaces, contenders, measurements, reports."""

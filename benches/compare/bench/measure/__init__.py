@@ -1,0 +1,9 @@
+"""All measurements, in the order of the table."""
+
+from . import bulk, connections, http, iperf, latency, memory, startup, udp
+
+
+def everything():
+    """A fresh list."""
+    modules = (bulk, iperf, connections, http, latency, udp, startup, memory)
+    return [measurement for module in modules for measurement in module.measurements()]

@@ -1,0 +1,127 @@
+//! The options that every network has, turned into a [`Network`] and a [`Log`].
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+
+use tracing::level_filters::LevelFilter;
+
+use crate::config::{Limits, Log, LogFormat, Network, Outbound, ResolvConf, Subnet};
+
+use super::faults::Faults;
+use super::low::Low;
+use super::subnet::{Family, subnet};
+use super::value;
+
+const MTU_MAX: u16 = 65520;
+/// RFC 8200 section 5.
+const MTU_MIN_IPV6: u16 = 1280;
+/// RFC 791 section 3.1: what every host takes.
+const MTU_MIN_IPV4: u16 = 576;
+
+/// The network that the options describe; `None` when `faults` has got at least one more.
+pub(super) fn network(low: &Low, faults: &mut Faults) -> Option<Network> {
+    let (with_ipv4, with_ipv6) = families(low, faults);
+    let ipv4 = if with_ipv4 { subnet::<Ipv4Addr>(low, faults) } else { unused::<Ipv4Addr>(low, faults) };
+    let ipv6 = if with_ipv6 { subnet::<Ipv6Addr>(low, faults) } else { unused::<Ipv6Addr>(low, faults) };
+    let mtu_min = if with_ipv6 { MTU_MIN_IPV6 } else { MTU_MIN_IPV4 };
+    let mtu = low.parse("mtu", faults, |text| match value::number(text, mtu_min.into(), MTU_MAX.into()) {
+        Ok(mtu) => Ok(mtu as u16),
+        Err(_) if with_ipv6 && value::number(text, MTU_MIN_IPV4.into(), MTU_MAX.into()).is_ok() => {
+            Err("is too small for IPv6, which needs 1280: give 1280 or more, or --ipv4-only".into())
+        }
+        Err(message) => Err(message),
+    });
+    let network = Network {
+        ifname: low.parse("ifname", faults, value::ifname).unwrap_or_else(|| "tap0".into()),
+        mtu: mtu.unwrap_or(MTU_MAX),
+        mac: low.parse("mac", faults, value::mac),
+        ipv4,
+        ipv6,
+        host_loopback: low.switch("host-loopback", faults),
+        outbound: Outbound {
+            ipv4: low.parse("outbound-addr", faults, own_address::<Ipv4Addr>),
+            ipv6: low.parse("outbound-addr6", faults, own_address::<Ipv6Addr>),
+            interface: low.parse("outbound-if", faults, own_interface),
+        },
+        dns_upstream: ResolvConf::of_host().nameservers.first().copied(),
+        limits: limits(low, faults),
+    };
+    (network.ipv4.is_some() == with_ipv4 && network.ipv6.is_some() == with_ipv6).then_some(network)
+}
+
+/// Where log lines go.
+pub(super) fn log(low: &Low, faults: &mut Faults) -> Log {
+    let levels = [
+        ("off", LevelFilter::OFF),
+        ("error", LevelFilter::ERROR),
+        ("warn", LevelFilter::WARN),
+        ("info", LevelFilter::INFO),
+        ("debug", LevelFilter::DEBUG),
+        ("trace", LevelFilter::TRACE),
+    ];
+    let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
+    Log {
+        level: low.parse("log-level", faults, |text| value::word(text, &levels)).unwrap_or(LevelFilter::WARN),
+        format: low.parse("log-format", faults, |text| value::word(text, &formats)).unwrap_or_default(),
+        file: low.get("log-file").map(|given| given.path()),
+    }
+}
+
+/// Which families are wanted. A flag that asks for one family overrules a file that asks for the other.
+fn families(low: &Low, faults: &mut Faults) -> (bool, bool) {
+    let only4 = low.switch("ipv4-only", faults);
+    let only6 = low.switch("ipv6-only", faults);
+    let is_flag = |name| low.get(name).is_some_and(|given| given.is_flag());
+    match (only4 && only6, is_flag("ipv4-only"), is_flag("ipv6-only")) {
+        (false, ..) => (!only6, !only4),
+        (true, true, false) => (true, false),
+        (true, false, true) => (false, true),
+        (true, ..) => {
+            faults.push("--ipv4-only, --ipv6-only", "exclude each other");
+            (true, true)
+        }
+    }
+}
+
+/// Flags of a family that is switched off are a mistake; in a file they may stand.
+fn unused<A: Family>(low: &Low, faults: &mut Faults) -> Option<Subnet<A>> {
+    for name in std::iter::once(A::CIDR.0).chain(A::ADDRESSES.map(|(name, _)| name)) {
+        if let Some(given) = low.get(name).filter(|given| given.is_flag()) {
+            faults.push(given.place(), format!("{} is switched off", A::NAME));
+        }
+    }
+    None
+}
+
+/// An address that this host has.
+fn own_address<A: Family + Into<IpAddr>>(text: &str) -> Result<A, String> {
+    let address: A = text.parse().map_err(|_| format!("must be an {} address", A::NAME))?;
+    match UdpSocket::bind((address.into(), 0)) {
+        Ok(_) => Ok(address),
+        Err(error) => Err(format!("is not an address that this host can use: {error}")),
+    }
+}
+
+/// An interface that this host has.
+fn own_interface(text: &str) -> Result<String, String> {
+    nix::net::if_::if_nametoindex(text).map(|_| text.to_owned()).map_err(|_| "is not an interface of this host".into())
+}
+
+fn limits(low: &Low, faults: &mut Faults) -> Limits {
+    let default = Limits::default();
+    let mut count = |name| low.parse(name, faults, value::count);
+    let tcp_flows = count("max-tcp-flows").unwrap_or(default.tcp_flows);
+    let half_open = count("max-half-open");
+    let limits = Limits {
+        tcp_flows,
+        tcp_half_open: half_open.unwrap_or(default.tcp_half_open.min(tcp_flows)),
+        udp_mappings: count("max-udp-mappings").unwrap_or(default.udp_mappings),
+        icmp_mappings: count("max-icmp-mappings").unwrap_or(default.icmp_mappings),
+        buffer_bytes: low.parse("max-buffer", faults, value::size).unwrap_or(default.buffer_bytes),
+    };
+    if let (Some(half_open), Some(given)) = (half_open, low.get("max-half-open"))
+        && half_open > tcp_flows
+    {
+        faults.push(given.place(), format!("is more than --max-tcp-flows, {tcp_flows}"));
+    }
+    limits
+}

@@ -1,0 +1,88 @@
+//! Which processes and namespaces a network is for.
+
+use std::ffi::OsString;
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+
+use super::{Log, Network};
+
+/// A command in namespaces of its own: `rnet run`.
+#[derive(Debug)]
+pub struct Run {
+    /// The network it gets.
+    pub network: Network,
+    /// Logging of the processes around it.
+    pub log: Log,
+    /// Who the caller is inside.
+    pub map_user: MapUser,
+    /// Which ids exist inside.
+    pub map_ids: MapIds,
+    /// Absolute directories that are made writable inside.
+    pub copy_up: Vec<PathBuf>,
+    /// The program and its arguments, at least the program.
+    pub command: Vec<OsString>,
+}
+
+/// Who the caller is inside the user namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MapUser {
+    /// User and group 0.
+    #[default]
+    Root,
+    /// The same user and group as outside.
+    Keep,
+}
+
+/// Which ids exist inside the user namespace.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum MapIds {
+    /// All that /etc/subuid and /etc/subgid allot, or else the caller's own alone.
+    #[default]
+    Auto,
+    /// All that /etc/subuid and /etc/subgid allot, or an error.
+    All,
+    /// The caller's own alone.
+    One,
+}
+
+/// Namespaces that somebody else made: `rnet attach`.
+#[derive(Debug)]
+pub struct Attach {
+    /// The network they get.
+    pub network: Network,
+    /// Logging.
+    pub log: Log,
+    /// The namespaces.
+    pub target: Target,
+    /// Whether the caller waits for the end or only for the beginning.
+    pub presence: Presence,
+    /// Gets `1` and is closed when the network is ready.
+    pub ready_fd: Option<OwnedFd>,
+    /// Any event on it ends the network.
+    pub exit_fd: Option<OwnedFd>,
+    /// Holds the process's id while the network is there.
+    pub pid_file: Option<PathBuf>,
+}
+
+/// How namespaces are named.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Those of a process.
+    Process(i32),
+    /// Those that files stand for (/proc/PID/ns/net, or a bind mount of it).
+    Files {
+        /// The network namespace.
+        netns: PathBuf,
+        /// The user namespace to join; `None` is the owner of the network namespace.
+        userns: Option<PathBuf>,
+    },
+}
+
+/// Whether a process stays with its caller.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// It stays until the end.
+    Foreground,
+    /// It goes to the background when ready.
+    Background,
+}

@@ -1,0 +1,191 @@
+//! `rnet attach`: a network for namespaces that an engine made, from readiness to their end.
+
+use std::fs::File;
+use std::io::Write;
+use std::os::fd::{AsFd, OwnedFd};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::{Duration, Instant};
+
+use nix::sched::CloneFlags;
+use nix::unistd::{chdir, setsid};
+
+use crate::config::{Attach, Presence};
+use crate::log::{self, LogFile};
+use crate::sys::{self, Fork};
+
+use super::channel::{Channel, Message};
+use super::error::{Error, Step};
+use super::hints;
+use super::join::{Joiner, Namespaces, Watch};
+use super::pid_file::PidFile;
+use super::signals::Signals;
+use super::stack::Stack;
+use super::supervise::wait;
+
+/// How often a target is looked at whose end cannot be noticed otherwise.
+const WATCH_PERIOD: Duration = Duration::from_secs(1);
+
+/// Joins the namespaces. In the background it returns when the network is ready, otherwise at its end.
+pub fn attach(attach: Attach) -> Result<u8, Error> {
+    let log_file = log::init(&attach.log)?;
+    let (namespaces, watch) = Namespaces::open(&attach.target)?;
+    if attach.presence == Presence::Foreground {
+        return serve(attach, &log_file, namespaces, watch, None).map(|()| 0);
+    }
+    let (ours, theirs) = Channel::pair().step("make a socket pair")?;
+    match sys::fork_into(CloneFlags::empty()).step("go to the background")? {
+        Fork::Parent(_) => {
+            drop(theirs);
+            match ours.receive().step("hear the background process")? {
+                Some(Message::Ready) => Ok(0),
+                Some(Message::Failed(text)) => Err(Error::Reported(hints::explain(text))),
+                _ => Err(Error::Lost("the background process")),
+            }
+        }
+        Fork::Child => {
+            drop(ours);
+            let _ = catch_unwind(AssertUnwindSafe(|| {
+                let caller = theirs.try_clone().step("make a socket pair")?;
+                // Whoever waits for the end of another descriptor of the caller's does not wait for us.
+                let mut keep = vec![theirs.as_fd(), caller.as_fd()];
+                keep.extend([&attach.ready_fd, &attach.exit_fd].into_iter().flatten().map(AsFd::as_fd));
+                keep.extend(log_file.iter().map(|file| file.as_fd()));
+                keep.extend(namespaces.descriptors());
+                sys::close_others(&keep).step("close what the caller left open")?;
+                let served = setsid().step("leave the session").and_then(|_| chdir("/").step("leave the directory"));
+                let served = served.and_then(|()| serve(attach, &log_file, namespaces, watch, Some(caller)));
+                if let Err(error) = &served
+                    && theirs.send(&Message::Failed(error.to_string())).is_err()
+                {
+                    // The caller has gone on its way, with a network that worked then.
+                    tracing::error!("{error}");
+                }
+                served
+            }));
+            sys::exit_now(0)
+        }
+    }
+}
+
+/// Sets the network up and stays until it ends. Whatever way it returns, nothing is left.
+fn serve(
+    attach: Attach,
+    log_file: &LogFile,
+    namespaces: Namespaces,
+    watch: Watch,
+    caller: Option<Channel>,
+) -> Result<(), Error> {
+    let signals = Signals::take()?;
+    let mut stack = Stack::start(&attach.network, log_file, attach.presence)?;
+    // The joiner takes the namespaces along: no descriptor here may keep them alive.
+    let joiner = Joiner::start(namespaces, &attach.network)?;
+    let Some(watch) = set_up(&signals, &stack, joiner, attach.exit_fd.as_ref(), watch)? else {
+        return Ok(());
+    };
+    let pid_file = attach.pid_file.map(PidFile::write).transpose()?;
+    if let Some(caller) = caller {
+        let null = File::options().read(true).write(true).open("/dev/null").step("open /dev/null")?;
+        for stream in 0..=2 {
+            sys::redirect(&null, stream).step("leave the terminal")?;
+        }
+        tell_ready(attach.ready_fd);
+        caller.send(&Message::Ready).step("tell the caller")?;
+    } else {
+        tell_ready(attach.ready_fd);
+    }
+    let ended = until_end(&signals, &mut stack, attach.exit_fd.as_ref(), watch.as_ref());
+    drop(stack);
+    drop(pid_file);
+    ended
+}
+
+/// Waits for readiness. `None` when it was told to end meanwhile; inside, the watch if one is needed.
+fn set_up(
+    signals: &Signals,
+    stack: &Stack,
+    joiner: Joiner,
+    exit_fd: Option<&OwnedFd>,
+    watch: Watch,
+) -> Result<Option<Option<Watch>>, Error> {
+    let mut needs_watch = false;
+    let mut joiner = Some(joiner);
+    loop {
+        let joining = joiner.as_ref().map(|joiner| joiner.channel.as_fd());
+        let stack_fd = stack.channel().map(AsFd::as_fd);
+        let [signal, exit, joined, served] =
+            wait([Some(signals.as_fd()), exit_fd.map(AsFd::as_fd), joining, stack_fd], None)?;
+        if exit {
+            return Ok(None);
+        }
+        if signal {
+            while let Some(received) = signals.next()? {
+                if received.is_fatal() {
+                    return Err(Error::Interrupted(received.signal));
+                }
+            }
+        }
+        if served {
+            match stack.channel().map(|channel| channel.receive()).transpose().step("hear the network stack")?.flatten()
+            {
+                Some(Message::Ready) => return Ok(Some(needs_watch.then_some(watch))),
+                Some(Message::Failed(text)) => return Err(Error::Reported(hints::explain(text))),
+                _ => return Err(Error::Lost("the network stack")),
+            }
+        }
+        if let Some(process) = joiner.as_ref().filter(|_| joined) {
+            match process.channel.receive().step("hear the joining process")? {
+                Some(Message::Go) => needs_watch = true,
+                Some(Message::Tap(tap)) => {
+                    let channel = stack.channel().ok_or(Error::Lost("the network stack"))?;
+                    channel.send(&Message::Tap(tap)).step("hand over the tap device")?;
+                    joiner = None;
+                }
+                Some(Message::Failed(text)) => return Err(Error::Reported(hints::explain(text))),
+                _ => return Err(Error::Lost("the joining process")),
+            }
+        }
+    }
+}
+
+/// Waits for a reason to end.
+fn until_end(
+    signals: &Signals,
+    stack: &mut Stack,
+    exit_fd: Option<&OwnedFd>,
+    watch: Option<&Watch>,
+) -> Result<(), Error> {
+    loop {
+        let deadline = watch.map(|_| Instant::now() + WATCH_PERIOD);
+        let fds = [Some(signals.as_fd()), exit_fd.map(AsFd::as_fd), stack.channel().map(AsFd::as_fd)];
+        let [signal, exit, served] = wait(fds, deadline)?;
+        if exit || watch.is_some_and(Watch::is_gone) {
+            return Ok(());
+        }
+        if signal {
+            while let Some(received) = signals.next()? {
+                if received.is_fatal() {
+                    tracing::info!("ended by {}", received.signal);
+                    return Ok(());
+                }
+            }
+        }
+        if served {
+            let said = stack.channel().and_then(|channel| channel.receive().ok().flatten());
+            return match said {
+                Some(Message::Failed(text)) => Err(Error::Reported(hints::explain(text))),
+                // The namespace has ended, and the device with it.
+                _ if stack.wait() => Ok(()),
+                _ => Err(Error::Lost("the network stack")),
+            };
+        }
+    }
+}
+
+/// Writes exactly `1`, and closes.
+fn tell_ready(ready_fd: Option<OwnedFd>) {
+    if let Some(fd) = ready_fd
+        && let Err(error) = File::from(fd).write_all(b"1")
+    {
+        tracing::warn!("the ready descriptor cannot be written: {error}");
+    }
+}

@@ -1,0 +1,180 @@
+//! Puts a tap device into namespaces that somebody else made, without keeping them alive.
+//!
+//! An open tap descriptor holds the network namespace in which /dev/net/tun was opened. So the device is made in a scratch
+//! namespace and moved: when the target ends the kernel removes the device and the descriptor reports an error.
+
+use std::fs::File;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::unix::fs::MetadataExt;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+use nix::errno::Errno;
+use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::waitpid;
+use nix::unistd::Pid;
+
+use crate::config::{Network, Target};
+use crate::sys::{self, Fork};
+use crate::tap;
+
+use super::channel::{Channel, Message};
+use super::error::{Error, Step};
+use super::link;
+
+/// The namespaces, opened once: what their names mean later does not matter.
+pub(super) struct Namespaces {
+    netns: OwnedFd,
+    /// `None` when it is the caller's own.
+    userns: Option<OwnedFd>,
+}
+
+/// How the end of the target is noticed when the tap device has to keep it alive.
+pub(super) struct Watch {
+    path: PathBuf,
+    identity: (u64, u64),
+}
+
+impl Namespaces {
+    /// Opens what the target names.
+    pub(super) fn open(target: &Target) -> Result<(Namespaces, Watch), Error> {
+        let (path, userns_path) = match target {
+            Target::Process(pid) => (PathBuf::from(format!("/proc/{pid}/ns/net")), None),
+            Target::Files { netns, userns } => (netns.clone(), userns.clone()),
+        };
+        let netns = open(&path)?;
+        let metadata = netns.metadata().step(format!("look at {}", path.display()))?;
+        let userns: OwnedFd = match &userns_path {
+            Some(path) => open(path)?.into(),
+            None => match sys::owning_user_namespace(&netns) {
+                Err(Errno::ENOTTY) => {
+                    return Err(Error::Reported(format!("{} is not a network namespace", path.display())));
+                }
+                owner => owner.step_or(format!("find the user namespace that owns {}", path.display()), |errno| {
+                    (errno == Errno::EPERM).then(|| "it belongs to an outer user namespace: run rnet there".into())
+                })?,
+            },
+        };
+        if identity(&netns)? == identity(&open(Path::new("/proc/self/ns/net"))?)? {
+            let path = path.display();
+            return Err(Error::Reported(format!(
+                "{path} is the network namespace that rnet itself is in: run it outside"
+            )));
+        }
+        let own = identity(&open(Path::new("/proc/self/ns/user"))?)?;
+        let userns = Some(userns).filter(|userns| {
+            let file = userns.try_clone().map(File::from);
+            file.map_err(|_| ()).and_then(|file| identity(&file).map_err(|_| ())) != Ok(own)
+        });
+        let watch = Watch { path, identity: (metadata.dev(), metadata.ino()) };
+        Ok((Namespaces { netns: netns.into(), userns }, watch))
+    }
+
+    /// The descriptors that it consists of.
+    pub(super) fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        std::iter::once(&self.netns).chain(&self.userns).map(AsFd::as_fd)
+    }
+
+    fn enter_userns(&self) -> Result<(), Error> {
+        let Some(userns) = &self.userns else { return Ok(()) };
+        setns(userns, CloneFlags::CLONE_NEWUSER).step_or("join the user namespace", |errno| match errno {
+            Errno::EPERM => {
+                Some("it must be made by the same user, or be inside the caller's; or run rnet as root".into())
+            }
+            Errno::EINVAL => Some("is it a user namespace?".into()),
+            _ => None,
+        })
+    }
+
+    fn enter_netns(&self) -> Result<(), Error> {
+        setns(&self.netns, CloneFlags::CLONE_NEWNET).step_or("join the network namespace", |errno| match errno {
+            Errno::EPERM => {
+                Some("CAP_SYS_ADMIN is needed in the user namespace that owns it: is --userns the right one?".into())
+            }
+            Errno::EINVAL => Some("is it a network namespace?".into()),
+            _ => None,
+        })
+    }
+}
+
+impl Watch {
+    /// Whether the target has another meaning by now, or none.
+    pub(super) fn is_gone(&self) -> bool {
+        std::fs::metadata(&self.path).map(|metadata| (metadata.dev(), metadata.ino())).ok() != Some(self.identity)
+    }
+}
+
+fn open(path: &Path) -> Result<File, Error> {
+    File::open(path).step_or(format!("open the namespace {}", path.display()), |errno| match errno {
+        Errno::ENOENT => Some("does the process still exist?".into()),
+        Errno::EACCES | Errno::EPERM => Some("it belongs to another user: run rnet as that user, or as root".into()),
+        _ => None,
+    })
+}
+
+fn identity(file: &File) -> Result<(u64, u64), Error> {
+    let metadata = file.metadata().step("look at a namespace")?;
+    Ok((metadata.dev(), metadata.ino()))
+}
+
+/// The process that enters the namespaces. Dropping it kills it.
+pub(super) struct Joiner {
+    pid: Pid,
+    /// It tells `Tap`, with `Go` before it when the device keeps the namespace alive; or `Failed`.
+    pub channel: Channel,
+}
+
+impl Joiner {
+    /// Starts the process.
+    pub(super) fn start(namespaces: Namespaces, network: &Network) -> Result<Joiner, Error> {
+        let (ours, theirs) = Channel::pair().step("make a socket pair")?;
+        match sys::fork_into(CloneFlags::empty()).step("start a process")? {
+            Fork::Parent(pid) => Ok(Joiner { pid, channel: ours }),
+            Fork::Child => {
+                drop(ours);
+                let joined = catch_unwind(AssertUnwindSafe(|| join(&theirs, &namespaces, network)));
+                if let Ok(Err(error)) = joined {
+                    let _ = theirs.send(&Message::Failed(error.to_string()));
+                }
+                sys::exit_now(0)
+            }
+        }
+    }
+}
+
+impl Drop for Joiner {
+    fn drop(&mut self) {
+        let _ = kill(self.pid, Signal::SIGKILL);
+        while waitpid(self.pid, None) == Err(Errno::EINTR) {}
+    }
+}
+
+fn join(channel: &Channel, namespaces: &Namespaces, network: &Network) -> Result<(), Error> {
+    let ifname = &network.ifname;
+    namespaces.enter_userns()?;
+    let device = match unshare(CloneFlags::CLONE_NEWNET) {
+        Ok(()) => {
+            let device = tap::open(ifname)?;
+            link::move_to(ifname, namespaces.netns.as_fd())?;
+            namespaces.enter_netns()?;
+            device
+        }
+        Err(errno @ (Errno::ENOSPC | Errno::EUSERS)) => {
+            tracing::debug!(
+                "no scratch network namespace ({}): the path of the target is watched instead",
+                errno.desc()
+            );
+            namespaces.enter_netns()?;
+            channel.send(&Message::Go).step("report to the supervisor")?;
+            tap::open(ifname)?
+        }
+        Err(errno) => {
+            return Err(errno).step_or("make a scratch network namespace", |_| {
+                Some("CAP_SYS_ADMIN is needed: run rnet as root of the container's user namespace, or outside it as its user".into())
+            });
+        }
+    };
+    link::configure(network)?;
+    channel.send(&Message::Tap(device)).step("hand over the tap device")
+}

@@ -1,0 +1,67 @@
+//! What the command sees of the host's files: all, but for its own resolv.conf and the directories that it may write.
+
+use std::fs;
+use std::net::IpAddr;
+use std::path::{Path, PathBuf};
+
+use nix::mount::{MntFlags, MsFlags, mount, umount2};
+
+use crate::config::{Network, ResolvConf};
+use crate::sys;
+
+use super::copy_up::copy_up;
+use super::error::{Error, Step};
+
+const ETC: &str = "/etc";
+const RESOLV_CONF: &str = "/etc/resolv.conf";
+
+/// Arranges the caller's mount namespace, which must be its own. Nothing of it is seen outside or left behind.
+pub(super) fn arrange(directories: &[PathBuf], network: &Network) -> Result<(), Error> {
+    let none = None::<&str>;
+    // Mounts that the host makes later still arrive; ours do not leave.
+    mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_SLAVE, none).step("keep mounts from leaving the namespace")?;
+    let text = resolv_conf(network);
+    let existing = fs::canonicalize(RESOLV_CONF).ok().filter(|path| path.is_file());
+    let mut etc_is_ours = false;
+    for directory in directories {
+        copy_up(directory)?;
+        etc_is_ours |= directory == Path::new(ETC);
+    }
+    match existing {
+        Some(_) if etc_is_ours => replace(&text),
+        Some(_) => {
+            fs::canonicalize(RESOLV_CONF).step(format!("find {RESOLV_CONF}")).and_then(|path| cover(&path, &text))
+        }
+        None => {
+            if !etc_is_ours {
+                copy_up(Path::new(ETC))?;
+            }
+            replace(&text)
+        }
+    }
+}
+
+fn resolv_conf(network: &Network) -> String {
+    let servers =
+        [network.ipv4.map(|subnet| IpAddr::V4(subnet.dns)), network.ipv6.map(|subnet| IpAddr::V6(subnet.dns))];
+    ResolvConf::of_host().with_nameservers(&servers.into_iter().flatten().collect::<Vec<_>>())
+}
+
+/// Writes the file anew, in a directory that is ours.
+fn replace(text: &str) -> Result<(), Error> {
+    if fs::symlink_metadata(RESOLV_CONF).is_ok() {
+        fs::remove_file(RESOLV_CONF).step(format!("replace {RESOLV_CONF}"))?;
+    }
+    fs::write(RESOLV_CONF, text).step(format!("write {RESOLV_CONF}"))
+}
+
+/// Mounts a file with this text over the file at `path`. It lives on a tmpfs that is mounted nowhere else.
+fn cover(path: &Path, text: &str) -> Result<(), Error> {
+    let operation = || format!("cover {} with the container's", path.display());
+    let directory = path.parent().unwrap_or(Path::new("/"));
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    mount(Some("tmpfs"), directory, Some("tmpfs"), flags, Some("mode=755,size=1m")).step(operation())?;
+    let file = fs::write(path, text).step(operation()).and_then(|()| sys::clone_mount(path).step(operation()));
+    umount2(directory, MntFlags::MNT_DETACH).step(operation())?;
+    sys::attach_mount(file?, path).step(operation())
+}

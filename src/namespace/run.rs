@@ -1,0 +1,177 @@
+//! `rnet run`: a command with a network of its own, from the caller's side: set-up, job control, the end.
+
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill, raise};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+
+use crate::config::{Presence, Run};
+use crate::log;
+
+use super::channel::Message;
+use super::command::Command;
+use super::error::{Error, Step};
+use super::hints;
+use super::mapping;
+use super::signals::Signals;
+use super::stack::Stack;
+use super::supervise::wait;
+
+/// How long the command may take to end when its network is gone.
+const GRACE: Duration = Duration::from_secs(5);
+
+/// Runs the command; returns the exit code that a shell would show.
+pub fn run(run: &Run) -> Result<u8, Error> {
+    let log_file = log::init(&run.log)?;
+    let maps = mapping::plan(run.map_user, run.map_ids)?;
+    let signals = Signals::take()?;
+    let command = Command::start(run)?;
+    let stack = Stack::start(&run.network, &log_file, Presence::Foreground)?;
+    maps.write(command.pid)?;
+    let mut session = Session { signals, command, stack, network: Fate::Serving };
+    session.set_up()?;
+    session.supervise()
+}
+
+/// A command, its network, and the caller's terminal.
+struct Session {
+    signals: Signals,
+    command: Command,
+    stack: Stack,
+    network: Fate,
+}
+
+/// What has become of the network.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Fate {
+    /// It is there.
+    Serving,
+    /// The command has removed its device.
+    Removed,
+    /// It broke; the command has until then to end.
+    Broken(Instant),
+    /// It broke, and the command has been killed.
+    Killed,
+}
+
+impl Session {
+    /// Passes the tap device on, waits for readiness, and lets the command go; returns when it has become the command.
+    fn set_up(&mut self) -> Result<(), Error> {
+        self.command.channel.send(&Message::Go).step("start the set-up")?;
+        let mut is_released = false;
+        loop {
+            let fds =
+                [Some(self.signals.as_fd()), Some(self.command.channel.as_fd()), self.stack.channel().map(AsFd::as_fd)];
+            let [signal, command, stack] = wait(fds, None)?;
+            if signal {
+                while let Some(received) = self.signals.next()? {
+                    if received.is_fatal() {
+                        return Err(Error::Interrupted(received.signal));
+                    }
+                }
+            }
+            if stack {
+                match self
+                    .stack
+                    .channel()
+                    .map(|channel| channel.receive())
+                    .transpose()
+                    .step("hear the network stack")?
+                    .flatten()
+                {
+                    Some(Message::Ready) => {
+                        self.command.channel.send(&Message::Go).step("start the command")?;
+                        is_released = true;
+                    }
+                    Some(Message::Failed(text)) => return Err(Error::Reported(hints::explain(text))),
+                    _ => return Err(Error::Lost("the network stack")),
+                }
+            } else if command {
+                match self.command.channel.receive().step("hear the command's process")? {
+                    Some(Message::Tap(tap)) => self.give(tap)?,
+                    Some(Message::Failed(text)) => return Err(Error::Reported(hints::explain(text))),
+                    Some(Message::NotRun(code, message)) => return Err(Error::Exec { message, code }),
+                    None if is_released => return Ok(()),
+                    _ => return Err(Error::Lost("the command's process")),
+                }
+            }
+        }
+    }
+
+    fn give(&self, tap: std::os::fd::OwnedFd) -> Result<(), Error> {
+        let channel = self.stack.channel().ok_or(Error::Lost("the network stack"))?;
+        channel.send(&Message::Tap(tap)).step("hand over the tap device")
+    }
+
+    /// Waits for the command's end.
+    fn supervise(&mut self) -> Result<u8, Error> {
+        loop {
+            let deadline = if let Fate::Broken(deadline) = self.network { Some(deadline) } else { None };
+            let [signal, stack] = wait([Some(self.signals.as_fd()), self.stack.channel().map(AsFd::as_fd)], deadline)?;
+            if stack {
+                self.network_ended();
+            }
+            if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                let _ = kill(self.command.pid, Signal::SIGKILL);
+                self.network = Fate::Killed;
+            }
+            if !signal {
+                continue;
+            }
+            while let Some(received) = self.signals.next()? {
+                received.forward(self.command.pid);
+            }
+            if let Some(code) = self.reap()? {
+                let is_broken = matches!(self.network, Fate::Broken(_) | Fate::Killed);
+                return Ok(if is_broken { 1 } else { code });
+            }
+        }
+    }
+
+    /// Looks whether the command has ended, and stops with it when it has stopped.
+    fn reap(&mut self) -> Result<Option<u8>, Error> {
+        loop {
+            match waitpid(self.command.pid, Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED)) {
+                Ok(WaitStatus::Exited(_, code)) => {
+                    self.command.has_ended();
+                    return Ok(Some(code as u8));
+                }
+                Ok(WaitStatus::Signaled(_, signal, _)) => {
+                    self.command.has_ended();
+                    return Ok(Some(128 + signal as u8));
+                }
+                Ok(WaitStatus::Stopped(..)) => {
+                    // The caller's shell takes the terminal back, until `fg` or `bg` wakes us.
+                    raise(Signal::SIGSTOP).step("stop with the command")?;
+                    let _ = kill(self.command.pid, Signal::SIGCONT);
+                }
+                Ok(_) => return Ok(None),
+                Err(Errno::EINTR) => {}
+                Err(errno) => return Err(errno).step("wait for the command"),
+            }
+        }
+    }
+
+    fn network_ended(&mut self) {
+        let said = self.stack.channel().and_then(|channel| channel.receive().ok().flatten());
+        let in_order = self.stack.wait();
+        self.network = match said {
+            None if in_order => {
+                tracing::warn!("the tap device is gone; the command goes on without a network");
+                Fate::Removed
+            }
+            said => {
+                let reason = match said {
+                    Some(Message::Failed(text)) => text,
+                    _ => Error::Lost("the network stack").to_string(),
+                };
+                tracing::error!("{reason}; the command is told to end");
+                let _ = kill(self.command.pid, Signal::SIGTERM);
+                let _ = kill(self.command.pid, Signal::SIGCONT);
+                Fate::Broken(Instant::now() + GRACE)
+            }
+        };
+    }
+}

@@ -1,0 +1,85 @@
+//! Makes a tap device in the network namespace of the caller (linux/if_tun.h).
+
+use std::fs::{File, OpenOptions};
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::os::unix::fs::OpenOptionsExt;
+
+use nix::errno::Errno;
+
+use super::offload;
+use super::vnet::VNET_HEADER_LEN;
+
+const DEVICE: &str = "/dev/net/tun";
+
+/// What stands in the way of a tap device.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// There is no /dev/net/tun.
+    #[error(
+        "open {DEVICE}: it does not exist; load the driver with `modprobe tun`, or in a container pass `--device {DEVICE}`"
+    )]
+    NoDevice,
+    /// /dev/net/tun may not be opened.
+    #[error("open {DEVICE}: {}; let everybody use it with `chmod 666 {DEVICE}`, it grants nothing by itself", .0.desc())]
+    Forbidden(Errno),
+    /// /dev/net/tun cannot be opened for another reason.
+    #[error("open {DEVICE}: {}", .0.desc())]
+    Open(Errno),
+    /// The name is taken.
+    #[error("make the tap device {0}: a device of this name exists there already; choose another with --ifname")]
+    Exists(String),
+    /// The kernel will not make one here.
+    #[error(
+        "make the tap device {0}: operation not permitted; CAP_NET_ADMIN is needed in the user namespace that owns the network namespace"
+    )]
+    NotPermitted(String),
+    /// The kernel fails otherwise.
+    #[error("make the tap device {0}: {reason}", reason = .1.desc())]
+    Make(String, Errno),
+}
+
+mod ioctl {
+    nix::ioctl_write_ptr_bad!(set_iff, libc::TUNSETIFF, libc::ifreq);
+    nix::ioctl_write_ptr_bad!(set_vnet_header_size, libc::TUNSETVNETHDRSZ, i32);
+}
+
+/// Makes a tap device with checksum and segmentation offloads. The descriptor is non-blocking and close-on-exec; the
+/// device goes when it is closed.
+pub fn open(ifname: &str) -> Result<OwnedFd, Error> {
+    let device =
+        OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC).open(DEVICE);
+    let device = device.map_err(|error| match Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)) {
+        Errno::ENOENT | Errno::ENODEV | Errno::ENXIO | Errno::ENOTDIR => Error::NoDevice,
+        errno @ (Errno::EACCES | Errno::EPERM) => Error::Forbidden(errno),
+        errno => Error::Open(errno),
+    })?;
+    attach(&device, ifname).map_err(|errno| match errno {
+        Errno::EBUSY | Errno::EEXIST => Error::Exists(ifname.into()),
+        Errno::EPERM => Error::NotPermitted(ifname.into()),
+        errno => Error::Make(ifname.into(), errno),
+    })?;
+    prepare(&device).map_err(|errno| Error::Make(ifname.into(), errno))?;
+    Ok(device.into())
+}
+
+fn attach(device: &File, ifname: &str) -> nix::Result<()> {
+    // SAFETY: ifreq is plain data, for which zeroes are valid.
+    let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
+    if ifname.len() >= request.ifr_name.len() {
+        return Err(Errno::ENAMETOOLONG);
+    }
+    for (slot, byte) in request.ifr_name.iter_mut().zip(ifname.bytes()) {
+        *slot = byte as libc::c_char;
+    }
+    request.ifr_ifru.ifru_flags = (libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR | libc::IFF_TUN_EXCL) as i16;
+    // SAFETY: TUNSETIFF takes a pointer to an ifreq, which lives until after the call.
+    unsafe { ioctl::set_iff(device.as_raw_fd(), &request) }.map(drop)
+}
+
+fn prepare(device: &File) -> nix::Result<()> {
+    let header_len = VNET_HEADER_LEN as libc::c_int;
+    // SAFETY: the ioctl reads an int, which lives until after the call.
+    unsafe { ioctl::set_vnet_header_size(device.as_raw_fd(), &header_len) }?;
+    offload::enable(device.as_fd()).map(drop)
+}

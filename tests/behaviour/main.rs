@@ -1,0 +1,30 @@
+//! What rnet does, seen from outside: each test runs the real binary in real namespaces, as root and as an unprivileged user.
+//!
+//! One room per capability. Every test gets a machine of its own ([`bed::Bed`]) that is taken away whatever happens, and
+//! that must be as empty at the end as it was at the start.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+#[macro_use]
+mod bed;
+
+mod attach;
+mod attach_errors;
+mod bad_input;
+mod bulk;
+mod dhcp;
+mod dns;
+mod ends;
+mod http;
+mod icmp;
+mod isolation;
+mod job_control;
+mod limits;
+mod outbound;
+mod podman;
+mod run_basics;
+mod run_network;
+mod tcp_connect;
+mod tcp_ends;
+mod tcp_flow;
+mod tcp_raw;
+mod udp;
