@@ -243,8 +243,10 @@ impl Player {
         }
     }
 
-    /// With every host connection reset and time to get over it, nothing is left.
+    /// With every host connection reset and time to get over it, nothing is left but flows whose host had ended in order
+    /// before: they wait for the container, as they should.
     fn end(&mut self) {
+        let ended = self.edge.tcp.values().filter(|socket| matches!(socket.end, End::Fin | End::Deaf)).count();
         self.edge.connect = None;
         self.edge.send = None;
         while let Some(flow) = self.flow(0, false) {
@@ -258,13 +260,14 @@ impl Player {
             let ready = socket.ready();
             self.stack.tcp_ready(FlowId(flow), ready);
         }
-        self.pass(Duration::from_secs(400));
+        // Longer than a container may leave bytes unanswered.
+        self.pass(Duration::from_secs(2000));
         self.check();
         let holdings = self.stack.holdings();
-        let left = (holdings.tcp_flows, holdings.buffer_bytes, holdings.udp_mappings, holdings.icmp_mappings);
-        assert_eq!(left, (0, 0, 0, 0), "something is left for good");
-        assert_eq!(holdings.reassembly_bytes, 0);
-        assert!(self.edge.tcp.is_empty());
+        assert!(holdings.tcp_flows <= ended && self.edge.tcp.len() <= ended, "a flow is left for good");
+        assert!(ended > 0 || holdings.buffer_bytes == 0);
+        let left = (holdings.udp_mappings, holdings.icmp_mappings, holdings.reassembly_bytes);
+        assert_eq!(left, (0, 0, 0), "something is left for good");
     }
 }
 

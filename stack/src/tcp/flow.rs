@@ -40,6 +40,10 @@ const RESET_GRACE: Duration = Duration::from_secs(5);
 /// given up.
 const DRAIN_LIMIT: Duration = Duration::from_secs(60);
 
+/// How long a container may leave what it was sent without any answer, counted from its last segment or the host's last
+/// bytes: as long as Linux does (tcp(7), tcp_retries2).
+const SILENCE_LIMIT: Duration = Duration::from_secs(924);
+
 /// What is to become of a flow after it had its turn.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
@@ -67,6 +71,8 @@ pub(crate) struct OpenFlow {
     limit: Option<Instant>,
     /// When bytes last went into a ring.
     pub(crate) active: Instant,
+    /// When the container's last segment came.
+    heard: Instant,
 }
 
 /// The host side of a flow.
@@ -105,6 +111,7 @@ impl OpenFlow {
             guest: GuestSide::Open,
             limit: Some(now + HANDSHAKE_LIMIT),
             active: now,
+            heard: now,
         }
     }
 
@@ -131,6 +138,7 @@ impl OpenFlow {
         packet: &[u8],
         segment: &TcpSegment<'_>,
     ) -> Option<usize> {
+        self.heard = now;
         // Three repetitions make smoltcp retransmit; with only a FIN underway it then stops its timer and sends nothing.
         if self.last_seen.repeats(segment) && self.endpoint.socket().send_queue() == 0 && !self.half_open() {
             return None;
@@ -336,8 +344,20 @@ impl OpenFlow {
                 self.emit_all(now, engine, framing, edge);
                 self.gone(Close::Reset);
             }
+            _ if self.silent(now) => {
+                self.endpoint.socket().abort();
+                self.emit_all(now, engine, framing, edge);
+                self.gone(Close::Reset);
+            }
             _ => {}
         }
+    }
+
+    /// Whether the container has not answered for too long. Its retransmission timer sees to it that this is asked.
+    fn silent(&mut self, now: Instant) -> bool {
+        let underway = self.endpoint.socket().send_queue() > 0
+            || matches!(self.endpoint.state(), State::FinWait1 | State::Closing | State::LastAck);
+        underway && now - self.heard.max(self.active).min(now) > SILENCE_LIMIT
     }
 
     fn outcome<E: Edge>(&mut self, now: Instant, id: FlowId, engine: &mut Engine, edge: &mut E) -> Outcome {

@@ -70,7 +70,7 @@ fn what_the_container_sent_before_its_reset_arrives() {
     let (mut raw, mut end) = open();
     // The host takes nothing until its peer reads.
     raw.host.conns[0].capacity = 10;
-    end.write(ACK, &bytes(0, 5000), &mut raw);
+    end.write(ACK, bytes(0, 5000), &mut raw);
     end.write(RST, &[], &mut raw);
     assert_eq!(raw.host.conns[0].closed, None);
     let mut got = Vec::new();
@@ -86,7 +86,7 @@ fn what_the_container_sent_before_its_reset_arrives() {
 #[test]
 fn what_the_host_sent_before_its_reset_arrives() {
     let (mut raw, mut end) = open();
-    raw.host.conns[0].peer_write(&bytes(0, 100_000));
+    raw.host.conns[0].peer_write(bytes(0, 100_000));
     raw.turn();
     raw.host.conns[0].peer_reset();
     raw.turn();
@@ -107,7 +107,7 @@ fn what_the_host_sent_before_its_reset_arrives() {
 #[test]
 fn a_reset_does_not_wait_for_ever_for_a_container_that_takes_nothing() {
     let (mut raw, end) = open();
-    raw.host.conns[0].peer_write(&bytes(0, 100_000));
+    raw.host.conns[0].peer_write(bytes(0, 100_000));
     raw.host.conns[0].peer_reset();
     let seen = raw.pass(SECOND * 6);
     assert_eq!(seen.last().unwrap().flags() & RST, RST);
@@ -153,7 +153,7 @@ fn a_lost_fin_is_sent_again_whatever_is_repeated_meanwhile() {
 fn a_container_that_ended_and_reads_slowly_gets_everything() {
     let (mut raw, mut end) = open();
     end.write(ACK | FIN, b"request", &mut raw);
-    raw.host.conns[0].peer_write(&bytes(0, CAPACITY));
+    raw.host.conns[0].peer_write(bytes(0, CAPACITY));
     raw.turn();
     raw.host.conns[0].peer_close();
     raw.turn();
@@ -195,7 +195,7 @@ fn a_container_that_ended_and_reads_slowly_gets_everything() {
 fn a_slow_peer_gets_all_that_a_container_left_behind() {
     let (mut raw, mut end) = open();
     raw.host.conns[0].capacity = 10_000;
-    end.write(ACK, &bytes(0, 50_000), &mut raw);
+    end.write(ACK, bytes(0, 50_000), &mut raw);
     end.write(ACK | FIN, &[], &mut raw);
     raw.host.conns[0].peer_close();
     let seen = raw.turn();
@@ -214,7 +214,7 @@ fn a_slow_peer_gets_all_that_a_container_left_behind() {
 fn a_peer_that_reads_nothing_is_reset_in_the_end() {
     let (mut raw, mut end) = open();
     raw.host.conns[0].capacity = 10_000;
-    end.write(ACK | FIN, &bytes(0, 50_000), &mut raw);
+    end.write(ACK | FIN, bytes(0, 50_000), &mut raw);
     raw.host.conns[0].peer_close();
     let seen = raw.turn();
     assert!(end.take(&seen).1);
@@ -244,7 +244,7 @@ fn a_port_may_be_used_again_at_once() {
 fn a_port_may_be_used_again_while_its_former_flow_drains() {
     let (mut raw, mut end) = open();
     raw.host.conns[0].capacity = 10;
-    end.write(ACK, &bytes(0, 100), &mut raw);
+    end.write(ACK, bytes(0, 100), &mut raw);
     end.write(RST, &[], &mut raw);
     let mut second = End::open(40000, 80, &mut raw);
     second.write(ACK, b"second", &mut raw);
@@ -254,5 +254,5 @@ fn a_port_may_be_used_again_while_its_former_flow_drains() {
         raw.turn();
         got.extend(raw.host.conns[0].peer_read(100));
     }
-    assert_eq!((got, raw.stack.holdings().tcp_flows), (bytes(0, 100), 1));
+    assert_eq!((got, raw.stack.holdings().tcp_flows), (bytes(0, 100).to_vec(), 1));
 }

@@ -27,7 +27,6 @@ pub enum Connect {
 /// A host connection, with both the stack's end and its peer's.
 #[derive(Debug)]
 pub struct Conn {
-    pub to: SocketAddr,
     pub flow: Option<FlowId>,
     connected: bool,
     /// What the peer may read.
@@ -203,7 +202,6 @@ impl Edge for Host {
         }
         let index = self.conns.len();
         self.conns.push(Conn {
-            to,
             flow: Some(flow),
             connected: false,
             to_peer: VecDeque::new(),

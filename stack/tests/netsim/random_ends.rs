@@ -56,7 +56,7 @@ impl Ends {
         }
         let mut read = vec![0; len.min(socket.recv_queue())];
         let got = socket.recv_slice(&mut read).unwrap();
-        assert_eq!(read[..got], bytes(self.guest_got, got));
+        assert_eq!(&read[..got], bytes(self.guest_got, got));
         self.guest_got += got;
     }
 
@@ -65,9 +65,9 @@ impl Ends {
         let socket = world.guest.sockets.get_mut::<Socket>(handle);
         match action {
             Action::GuestWrite(len) if socket.can_send() && !self.guest_closed => {
-                self.guest_sent += socket.send_slice(&bytes(self.guest_sent, len.into())).unwrap();
+                self.guest_sent += socket.send_slice(bytes(self.guest_sent, len.into())).unwrap();
             }
-            Action::HostWrite(len) => self.host_sent += conn.peer_write(&bytes(self.host_sent, len.into())),
+            Action::HostWrite(len) => self.host_sent += conn.peer_write(bytes(self.host_sent, len.into())),
             Action::GuestRead(len) => self.guest_read(socket, len.into()),
             Action::HostRead(len) => {
                 let read = conn.peer_read(len.into());

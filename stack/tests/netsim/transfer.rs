@@ -6,7 +6,7 @@ use smoltcp::socket::tcp::State;
 use super::link::Impairment;
 use super::world::{Ip, Step, World};
 use crate::support::config::{REMOTE4, REMOTE6};
-use crate::support::random::{byte, bytes};
+use crate::support::random::bytes;
 
 /// Which way the bytes go.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl Transfer {
             match self.direction {
                 Direction::Out => {
                     while sent < total && socket.can_send() {
-                        sent += socket.send_slice(&bytes(sent, (total - sent).min(65536))).unwrap();
+                        sent += socket.send_slice(bytes(sent, (total - sent).min(65536))).unwrap();
                         moved = true;
                     }
                     if sent == total && socket.state() == State::Established && socket.send_queue() == 0 {
@@ -63,7 +63,7 @@ impl Transfer {
                 }
                 Direction::In => {
                     while sent < total {
-                        let went = conn.peer_write(&bytes(sent, (total - sent).min(65536)));
+                        let went = conn.peer_write(bytes(sent, (total - sent).min(65536)));
                         if went == 0 {
                             break;
                         }
@@ -97,9 +97,7 @@ impl Transfer {
 }
 
 fn compare(at: usize, piece: &[u8], moved: &mut bool) -> usize {
-    for (offset, &found) in piece.iter().enumerate() {
-        assert_eq!(found, byte(at + offset), "byte {} differs", at + offset);
-    }
+    assert!(piece == bytes(at, piece.len()), "bytes from {at} on differ");
     *moved |= !piece.is_empty();
     piece.len()
 }

@@ -22,7 +22,7 @@ fn a_slow_reader_stalls_nobody_else() {
     let mut pump = move |world: &mut World, reads_slow: bool| {
         let mut moved = false;
         for (at, conn) in world.host.conns.iter_mut().enumerate() {
-            let went = conn.peer_write(&bytes(sent[at], (TOTAL - sent[at]).min(65536)));
+            let went = conn.peer_write(bytes(sent[at], (TOTAL - sent[at]).min(65536)));
             sent[at] += went;
             moved |= went > 0;
         }
@@ -57,7 +57,7 @@ fn a_host_that_reads_nothing_closes_the_window_and_opens_it_again() {
     let mut sent = 0;
     let mut write = move |world: &mut World| {
         let socket = world.guest.sockets.get_mut::<Socket>(handle);
-        let went = if socket.can_send() { socket.send_slice(&bytes(sent, 4096)).unwrap() } else { 0 };
+        let went = if socket.can_send() { socket.send_slice(bytes(sent, 4096)).unwrap() } else { 0 };
         sent += went;
         (went > 0, sent)
     };
@@ -87,7 +87,7 @@ fn data_thrown_away_at_a_closed_window_is_sent_again_soon_after_it_opens() {
         for kept in [0, 1460, 40_000] {
             let mut raw = Raw::new(Limits::default());
             let mut end = End::open(40000, 80, &mut raw);
-            raw.host.conns[0].peer_write(&bytes(0, 200_000));
+            raw.host.conns[0].peer_write(bytes(0, 200_000));
             let sent: usize = raw.turn().iter().map(|seen| seen.tcp().3.len()).sum();
             assert!((59_000..=60_000).contains(&sent));
             end.ack = end.ack.wrapping_add(kept as u32);
@@ -129,4 +129,20 @@ fn a_small_segment_beside_bulk_does_not_hold_up_the_acknowledgement() {
     let mut end = End::open(40000, 80, &mut raw);
     assert_eq!(end.write(ACK, b"request", &mut raw), []);
     assert_eq!(raw.pass(MS * 10)[0].tcp().2, end.seq);
+}
+
+#[test]
+fn a_container_that_never_answers_is_given_up_after_a_quarter_of_an_hour() {
+    let mut raw = Raw::new(Limits::default());
+    End::open(40000, 80, &mut raw);
+    raw.host.conns[0].peer_write(b"is anybody there?");
+    raw.pass(SECOND * 900);
+    assert_eq!(raw.host.conns[0].closed, None);
+    raw.pass(SECOND * 100);
+    assert_eq!(raw.host.conns[0].closed, Some(rnet_stack::Close::Reset));
+    assert_eq!(raw.stack.holdings().tcp_flows, 0);
+    // One that has nothing to answer may be silent for ever.
+    End::open(40001, 80, &mut raw);
+    raw.pass(SECOND * 100_000);
+    assert_eq!(raw.stack.holdings().tcp_flows, 1);
 }

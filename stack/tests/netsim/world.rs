@@ -52,7 +52,6 @@ impl Step {
 pub struct World {
     pub now: Instant,
     pub stack: Stack<CountingRings>,
-    pub rings: CountingRings,
     pub host: Host,
     pub guest: Guest,
     up: Link,
@@ -74,11 +73,9 @@ const TURNS_AT_ONCE: u32 = 100_000;
 
 impl World {
     pub fn new(ip: Ip, mtu: u16, impairment: Impairment, limits: Limits) -> World {
-        let rings = CountingRings::default();
         World {
             now: Instant::ZERO,
-            stack: Stack::new(config(mtu, limits), rings.clone(), Instant::ZERO),
-            rings,
+            stack: Stack::new(config(mtu, limits), CountingRings::default(), Instant::ZERO),
             host: Host::default(),
             guest: Guest::new(if ip == Ip::V4 { GUEST4 } else { GUEST6 }, mtu, 7),
             up: Link::new(impairment, 11),
@@ -110,9 +107,6 @@ impl World {
             let Some(frame) = self.up.arrived(now) else { break };
             moved = true;
             let offload = self.guest.offload(&frame);
-            if std::env::var_os("TRACE").is_some() {
-                trace(now, "  >stack", &frame[14..]);
-            }
             self.stack.handle_frame(now, &frame, offload, &mut self.host);
         }
         if self.stack.poll_timeout().is_some_and(|at| at <= now) {
@@ -123,18 +117,12 @@ impl World {
         self.stack.flush(now, &mut self.host);
         assert!(self.stack.poll_timeout().is_none_or(|at| at > now), "a deadline stays due after it was served");
         for (frame, offload) in std::mem::take(&mut self.host.frames) {
-            if std::env::var_os("TRACE").is_some() {
-                trace(now, "stack>", &frame[14..]);
-            }
             for packet in deliver(&frame, offload, self.mtu.into()) {
                 self.down.send(now, packet);
             }
         }
         while let Some(packet) = self.down.arrived(now) {
             moved = true;
-            if std::env::var_os("TRACE").is_some() {
-                trace(now, "  >guest", &packet);
-            }
             self.guest.receive(packet);
         }
         for frame in self.guest.poll(now) {
@@ -189,18 +177,4 @@ impl World {
         self.now = end;
         while self.turn() {}
     }
-}
-
-pub fn trace(now: Instant, what: &str, p: &[u8]) {
-    let ip = if p[0] >> 4 == 4 { 20 } else { 40 };
-    let t = &p[ip..];
-    let h = usize::from(t[12] >> 4) * 4;
-    let f: String = "FSRPA".chars().enumerate().filter(|(i, _)| t[13] >> i & 1 == 1).map(|(_, c)| c).collect();
-    eprintln!(
-        "{now} {what} {f} seq={} ack={} win={} len={}",
-        u32::from_be_bytes([t[4], t[5], t[6], t[7]]),
-        u32::from_be_bytes([t[8], t[9], t[10], t[11]]),
-        u16::from_be_bytes([t[14], t[15]]),
-        t.len() - h
-    );
 }

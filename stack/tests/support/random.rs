@@ -1,5 +1,7 @@
 //! Reproducible randomness (splitmix64).
 
+use std::sync::OnceLock;
+
 #[derive(Clone, Copy, Debug)]
 pub struct Random(pub u64);
 
@@ -23,13 +25,19 @@ impl Random {
     }
 }
 
-/// Byte `at` of the stream that every simulated sender sends: any loss, repetition or reordering shows.
-pub fn byte(at: usize) -> u8 {
-    let at = at as u32;
-    (at ^ at >> 8 ^ at >> 16).wrapping_mul(0x9d) as u8
+/// The longest stream that is ever sent.
+const LONGEST: usize = 20 << 20;
+
+/// The stream that every simulated sender sends: any loss, repetition or reordering shows.
+pub fn stream() -> &'static [u8] {
+    static STREAM: OnceLock<Vec<u8>> = OnceLock::new();
+    STREAM.get_or_init(|| {
+        let mut random = Random(5);
+        (0..LONGEST / 8).flat_map(|_| random.next().to_le_bytes()).collect()
+    })
 }
 
 /// A piece of that stream.
-pub fn bytes(from: usize, len: usize) -> Vec<u8> {
-    (from..from + len).map(byte).collect()
+pub fn bytes(from: usize, len: usize) -> &'static [u8] {
+    &stream()[from..from + len]
 }
