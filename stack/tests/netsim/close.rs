@@ -170,7 +170,8 @@ fn a_container_that_ended_and_reads_slowly_gets_everything() {
         let opened = raw.now;
         seen = end.write(ACK, &[], &mut raw);
         seen.extend(raw.pass(SECOND / 10));
-        assert!(seen.iter().any(|seen| seen.at - opened < SECOND / 100), "nothing comes when the window opens");
+        let soon = |seen: &super::raw::Seen| !seen.tcp().3.is_empty() && seen.at - opened < SECOND / 100;
+        assert!(seen.iter().any(soon), "nothing comes when the window opens");
         if got.len() + 60_000 > CAPACITY {
             break;
         }
