@@ -142,6 +142,13 @@ pub fn owning_user_namespace(namespace: impl AsFd) -> nix::Result<OwnedFd> {
     Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
+/// The kind of a namespace, as the flag that makes one (ioctl_ns(2)); ENOTTY for any other file.
+pub fn namespace_type(namespace: impl AsFd) -> nix::Result<CloneFlags> {
+    // SAFETY: NS_GET_NSTYPE takes no argument.
+    let flag = Errno::result(unsafe { libc::ioctl(namespace.as_fd().as_raw_fd(), libc::NS_GET_NSTYPE) })?;
+    Ok(CloneFlags::from_bits_retain(flag))
+}
+
 /// A descriptor that stands for a process and is readable when it has ended (pidfd_open(2)).
 pub fn pidfd(pid: Pid) -> nix::Result<OwnedFd> {
     // SAFETY: no pointers are passed.

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::{OsStr, OsString};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use clap::ArgMatches;
@@ -101,9 +102,21 @@ impl Low {
     }
 }
 
+/// A configuration file is a few lines; what never ends is none.
+const FILE_MAX: u64 = 1 << 20;
+
+fn read_bounded(path: &Path) -> std::io::Result<String> {
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(FILE_MAX + 1).read_to_string(&mut text)?;
+    if text.len() as u64 > FILE_MAX {
+        return Err(std::io::Error::other("it is larger than 1 MiB"));
+    }
+    Ok(text)
+}
+
 /// The options in a configuration file.
 fn read_file<'a>(path: &Path, options: &[&'a Opt], faults: &mut Faults) -> Vec<(&'a Opt, Vec<Given>)> {
-    let text = match std::fs::read_to_string(path) {
+    let text = match read_bounded(path) {
         Ok(text) => text,
         Err(error) => {
             faults.push(format!("--{} {}", CONFIG.name, path.display()), format!("cannot be read: {error}"));

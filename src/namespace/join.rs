@@ -43,26 +43,22 @@ impl Namespaces {
             Target::Process(pid) => (PathBuf::from(format!("/proc/{pid}/ns/net")), None),
             Target::Files { netns, userns } => (netns.clone(), userns.clone()),
         };
-        let netns = open(&path)?;
+        let netns = open(&path, CloneFlags::CLONE_NEWNET)?;
         let metadata = netns.metadata().step(format!("look at {}", path.display()))?;
         let userns: OwnedFd = match &userns_path {
-            Some(path) => open(path)?.into(),
-            None => match sys::owning_user_namespace(&netns) {
-                Err(Errno::ENOTTY) => {
-                    return Err(Error::Reported(format!("{} is not a network namespace", path.display())));
-                }
-                owner => owner.step_or(format!("find the user namespace that owns {}", path.display()), |errno| {
+            Some(path) => open(path, CloneFlags::CLONE_NEWUSER)?.into(),
+            None => sys::owning_user_namespace(&netns)
+                .step_or(format!("find the user namespace that owns {}", path.display()), |errno| {
                     (errno == Errno::EPERM).then(|| "it belongs to an outer user namespace: run rnet there".into())
                 })?,
-            },
         };
-        if identity(&netns)? == identity(&open(Path::new("/proc/self/ns/net"))?)? {
+        if identity(&netns)? == identity(&open(Path::new("/proc/self/ns/net"), CloneFlags::CLONE_NEWNET)?)? {
             let path = path.display();
             return Err(Error::Reported(format!(
                 "{path} is the network namespace that rnet itself is in: run it outside"
             )));
         }
-        let own = identity(&open(Path::new("/proc/self/ns/user"))?)?;
+        let own = identity(&open(Path::new("/proc/self/ns/user"), CloneFlags::CLONE_NEWUSER)?)?;
         let userns = Some(userns).filter(|userns| {
             let file = userns.try_clone().map(File::from);
             file.map_err(|_| ()).and_then(|file| identity(&file).map_err(|_| ())) != Ok(own)
@@ -105,12 +101,17 @@ impl Watch {
     }
 }
 
-fn open(path: &Path) -> Result<File, Error> {
-    File::open(path).step_or(format!("open the namespace {}", path.display()), |errno| match errno {
+fn open(path: &Path, kind: CloneFlags) -> Result<File, Error> {
+    let file = File::open(path).step_or(format!("open the namespace {}", path.display()), |errno| match errno {
         Errno::ENOENT => Some("does the process still exist?".into()),
         Errno::EACCES | Errno::EPERM => Some("it belongs to another user: run rnet as that user, or as root".into()),
         _ => None,
-    })
+    })?;
+    if sys::namespace_type(&file) == Ok(kind) {
+        return Ok(file);
+    }
+    let kind = if kind == CloneFlags::CLONE_NEWNET { "network" } else { "user" };
+    Err(Error::Reported(format!("{} is not a {kind} namespace", path.display())))
 }
 
 fn identity(file: &File) -> Result<(u64, u64), Error> {

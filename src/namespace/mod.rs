@@ -16,6 +16,7 @@ mod link;
 mod mapping;
 mod mounts;
 mod netlink;
+mod orphans;
 mod pid_file;
 mod run;
 mod signals;

@@ -15,6 +15,7 @@ use super::command::Command;
 use super::error::{Error, Step};
 use super::hints;
 use super::mapping;
+use super::orphans;
 use super::signals::Signals;
 use super::stack::Stack;
 use super::supervise::wait;
@@ -27,6 +28,7 @@ pub fn run(run: &Run) -> Result<u8, Error> {
     let log_file = log::init(&run.log)?;
     let maps = mapping::plan(run.map_user, run.map_ids)?;
     let signals = Signals::take()?;
+    orphans::adopt().step("adopt the command's orphans")?;
     let command = Command::start(run)?;
     let stack = Stack::start(&run.network, &log_file, Presence::Foreground)?;
     maps.write(command.pid)?;
@@ -67,7 +69,9 @@ impl Session {
             let [signal, command, stack] = wait(fds, None)?;
             if signal {
                 while let Some(received) = self.signals.next()? {
-                    if received.is_fatal() {
+                    if is_released {
+                        received.forward(self.command.pid);
+                    } else if received.is_fatal() {
                         return Err(Error::Interrupted(received.signal));
                     }
                 }
@@ -105,8 +109,18 @@ impl Session {
         channel.send(&Message::Tap(tap)).step("hand over the tap device")
     }
 
-    /// Waits for the command's end.
+    /// Waits for the command's end, and ends what it leaves behind.
     fn supervise(&mut self) -> Result<u8, Error> {
+        let code = self.wait_for_command();
+        orphans::end_all(self.stack.pid());
+        code
+    }
+
+    fn wait_for_command(&mut self) -> Result<u8, Error> {
+        // The news of a very short life may have come while the set-up was still waiting for its own.
+        if let Some(code) = self.reap()? {
+            return Ok(code);
+        }
         loop {
             let deadline = if let Fate::Broken(deadline) = self.network { Some(deadline) } else { None };
             let [signal, stack] = wait([Some(self.signals.as_fd()), self.stack.channel().map(AsFd::as_fd)], deadline)?;
@@ -132,6 +146,7 @@ impl Session {
 
     /// Looks whether the command has ended, and stops with it when it has stopped.
     fn reap(&mut self) -> Result<Option<u8>, Error> {
+        orphans::reap(&[self.command.pid, self.stack.pid()]);
         loop {
             match waitpid(self.command.pid, Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED)) {
                 Ok(WaitStatus::Exited(_, code)) => {

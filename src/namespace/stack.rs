@@ -55,6 +55,11 @@ impl Stack {
         }
     }
 
+    /// Its process id.
+    pub(super) fn pid(&self) -> Pid {
+        self.pid
+    }
+
     /// The channel to it, while it lives.
     pub(super) fn channel(&self) -> Option<&Channel> {
         self.channel.as_ref()

@@ -61,7 +61,11 @@ impl TcpSockets {
             _ => {}
         }
         let mut stream = TcpStream::from_std(socket.into());
-        registry.register(&mut stream, Source::Tcp(flow).token(), Interest::READABLE | Interest::WRITABLE)?;
+        registry.register(
+            &mut stream,
+            Source::Tcp(flow).token(),
+            Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY,
+        )?;
         self.streams.put(flow.0, stream);
         Ok(())
     }

@@ -221,7 +221,8 @@ impl Worker {
         let ready = Readiness {
             readable: event.is_readable(),
             writable: event.is_writable(),
-            hang_up: event.is_read_closed() || event.is_error(),
+            // A read stops short at urgent data too, with more behind it.
+            hang_up: event.is_read_closed() || event.is_error() || event.is_priority(),
         };
         if !self.stack.tcp_connecting(flow) {
             return self.stack.tcp_ready(flow, ready);

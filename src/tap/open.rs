@@ -20,6 +20,11 @@ pub enum Error {
         "open {DEVICE}: it does not exist; load the driver with `modprobe tun`, or in a container pass `--device {DEVICE}`"
     )]
     NoDevice,
+    /// /dev/net/tun is something else.
+    #[error(
+        "open {DEVICE}: it is not the tun driver's device; make it anew with `rm {DEVICE}; mknod -m 666 {DEVICE} c 10 200`"
+    )]
+    NotTun,
     /// /dev/net/tun may not be opened.
     #[error("open {DEVICE}: {}; let everybody use it with `chmod 666 {DEVICE}`, it grants nothing by itself", .0.desc())]
     Forbidden(Errno),
@@ -57,10 +62,20 @@ pub fn open(ifname: &str) -> Result<OwnedFd, Error> {
     attach(&device, ifname).map_err(|errno| match errno {
         Errno::EBUSY | Errno::EEXIST => Error::Exists(ifname.into()),
         Errno::EPERM => Error::NotPermitted(ifname.into()),
+        Errno::ENOTTY | Errno::EINVAL if !is_tun(&device) => Error::NotTun,
         errno => Error::Make(ifname.into(), errno),
     })?;
     prepare(&device).map_err(|errno| Error::Make(ifname.into(), errno))?;
     Ok(device.into())
+}
+
+/// Character device 10:200 (linux/miscdevice.h, TUN_MINOR).
+fn is_tun(device: &File) -> bool {
+    use std::os::unix::fs::{FileTypeExt, MetadataExt};
+    device.metadata().is_ok_and(|metadata| {
+        metadata.file_type().is_char_device()
+            && (libc::major(metadata.rdev()), libc::minor(metadata.rdev())) == (10, 200)
+    })
 }
 
 fn attach(device: &File, ifname: &str) -> nix::Result<()> {

@@ -156,7 +156,7 @@ impl<M: RingMemory> Stack<M> {
                 return Err(DropReason::Multicast);
             }
             self.counters.count(Counter::TcpNoFlow);
-            self.tcp.refuse(now, packet.bytes, &framing, edge);
+            self.tcp.refuse(packet.bytes, &framing, edge);
             return Ok(());
         }
         if self.expired(packet, edge) {
@@ -167,7 +167,7 @@ impl<M: RingMemory> Stack<M> {
                 let opened = self.tcp.open(now, packet, segment, to, &framing, &mut self.counters, edge);
                 self.tell(opened, edge);
             }
-            Verdict::Refuse => self.tcp.refuse(now, packet.bytes, &framing, edge),
+            Verdict::Refuse => self.tcp.refuse(packet.bytes, &framing, edge),
             Verdict::NoRoute => {
                 self.wire.error(&self.config, packet, IcmpError::NoRoute, &mut self.counters, edge);
             }

@@ -7,6 +7,7 @@ use smoltcp::iface::{Config, Interface, SocketSet};
 use smoltcp::phy::{Checksum, ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::wire::HardwareAddress;
 
+use super::reset;
 use crate::edge::HEADROOM;
 use crate::frame::ETHERNET_HEADER_LEN;
 use crate::{Duration, Instant};
@@ -21,7 +22,6 @@ const IP_MAX: usize = 65535;
 pub(crate) struct Engine {
     iface: Interface,
     buffer: Box<[u8]>,
-    nobody: SocketSet<'static>,
 }
 
 impl Engine {
@@ -31,7 +31,7 @@ impl Engine {
         config.random_seed = seed;
         let mut iface = Interface::new(config, &mut OnePacket::new(None, &mut buffer), now);
         iface.set_any_ip(true);
-        Engine { iface, buffer, nobody: SocketSet::new(Vec::new()) }
+        Engine { iface, buffer }
     }
 
     /// Feeds a packet to a flow's socket; returns the length of the IP packet that answers it at once, if any.
@@ -41,11 +41,9 @@ impl Engine {
         device.written()
     }
 
-    /// Feeds a packet to no socket at all, which answers any segment with the reset that it calls for.
-    pub(crate) fn refuse(&mut self, now: Instant, packet: &[u8]) -> Option<usize> {
-        let mut device = OnePacket::new(Some(packet), &mut self.buffer);
-        self.iface.poll_ingress_single(now, &mut device, &mut self.nobody);
-        device.written()
+    /// Writes the reset that a packet without a flow calls for; returns its length.
+    pub(crate) fn refuse(&mut self, packet: &[u8]) -> Option<usize> {
+        reset::answer(packet, &mut self.buffer[IP_START..])
     }
 
     /// Lets a flow's socket emit one packet; returns its length.

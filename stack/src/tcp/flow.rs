@@ -18,7 +18,8 @@ pub struct Readiness {
     pub readable: bool,
     /// There may be room to send.
     pub writable: bool,
-    /// The peer closed its half or the connection is broken: receive until that shows.
+    /// The peer closed its half, the connection is broken, or urgent data came: a short read does not mean that nothing
+    /// is left, so receive until the host says so.
     pub hang_up: bool,
 }
 
@@ -123,6 +124,11 @@ impl OpenFlow {
     /// Whether the container has yet to finish its handshake.
     pub(crate) fn half_open(&self) -> bool {
         matches!(self.endpoint.state(), State::Listen | State::SynReceived)
+    }
+
+    /// Whether the container's side is over, so that its port may be used for another flow.
+    pub(crate) fn is_gone(&self) -> bool {
+        matches!(self.guest, GuestSide::Gone(_))
     }
 
     /// Whether the host socket is still there to be closed.

@@ -8,6 +8,7 @@ mod endpoint;
 mod engine;
 mod flow;
 mod nudge;
+mod reset;
 mod syn;
 
 use std::collections::HashMap;
@@ -130,6 +131,10 @@ impl<M: RingMemory> TcpFlows<M> {
                     flow.half_open = false;
                     self.half_open -= 1;
                 }
+                if open.is_gone() && std::mem::take(&mut flow.named) {
+                    // A SYN from the same port may be the very next frame.
+                    self.by_key.remove(&flow.key);
+                }
                 if let Some(len) = reply {
                     transmit(&mut self.engine, len, framing, edge);
                 }
@@ -140,8 +145,8 @@ impl<M: RingMemory> TcpFlows<M> {
     }
 
     /// Answers a segment for which there is no flow with the reset that it calls for.
-    pub(crate) fn refuse<E: Edge>(&mut self, now: Instant, packet: &[u8], framing: &Framing, edge: &mut E) {
-        if let Some(len) = self.engine.refuse(now, packet) {
+    pub(crate) fn refuse<E: Edge>(&mut self, packet: &[u8], framing: &Framing, edge: &mut E) {
+        if let Some(len) = self.engine.refuse(packet) {
             transmit(&mut self.engine, len, framing, edge);
         }
     }
@@ -170,7 +175,7 @@ impl<M: RingMemory> TcpFlows<M> {
         };
         if let Some(bound) = bound {
             counters.count(bound);
-            self.refuse(now, packet.bytes, framing, edge);
+            self.refuse(packet.bytes, framing, edge);
             return Ok(());
         }
         let key = FlowKey::of(packet, segment);
@@ -209,7 +214,7 @@ impl<M: RingMemory> TcpFlows<M> {
             let packet = syn.packet.clone();
             edge.tcp_close(id, Close::Reset);
             self.remove(now, id);
-            return self.refuse(now, &packet, framing, edge);
+            return self.refuse(&packet, framing, edge);
         };
         if endpoint.listen(&flow.key) {
             // The answer to a SYN is never immediate: it comes with the flow's turn.
@@ -244,7 +249,7 @@ impl<M: RingMemory> TcpFlows<M> {
                 if error == HostError::Exhausted {
                     counters.count(Counter::HostExhausted);
                 }
-                self.refuse(now, &syn.packet, framing, edge);
+                self.refuse(&syn.packet, framing, edge);
                 Ok(())
             }
         }
