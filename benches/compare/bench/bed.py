@@ -76,8 +76,10 @@ class Namespace:
 class Bed:
     """The two namespaces, joined, and the server's counterparts."""
 
-    def __init__(self, directory, load):
+    def __init__(self, directory, load, profiles=None):
         self.directory = directory
+        # Where profiles of the proxies go, if they are wanted.
+        self.profiles = profiles
         self.load = load
         self.home = directory / "home"
         self.home.mkdir()

@@ -53,6 +53,7 @@ def parse(typed):
     parser.add_argument("--without", action="append", default=[], metavar="NAME", choices=["pasta", "slirp4netns", "veth"], help="leave a contender out: pasta, slirp4netns, veth")
     parser.add_argument("--output", type=Path, default=REPOSITORY / "target" / "compare", metavar="DIR", help="where results.json and ratios.svg go [target/compare]")
     parser.add_argument("--write-results", action="store_true", help="also write RESULTS.md and ratios.svg beside this program")
+    parser.add_argument("--profile", action="store_true", help="also write what perf says of each proxy to DIR/profiles (slower)")
     parser.add_argument("--install", action="store_true", help="install missing programs with apt-get first")
     options = parser.parse_args(typed)
     options.rounds = options.rounds or (1 if options.quick else 5)

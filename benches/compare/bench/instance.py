@@ -6,6 +6,7 @@ import time
 from . import load as loads
 from . import processes
 from .bed import SERVER4, SERVER6, Namespace
+from .profile import profiled
 
 
 class Container:
@@ -63,8 +64,11 @@ class Instance:
         """Runs the load generator in the container; its answer."""
         if not self.alive():
             raise loads.Failed(f"{self.contender.name} has ended: {self.said()}")
+        profiles = self.bed.profiles if self.proxy and command != "probe" else None
+        name = "-".join(str(word) for word in (self.contender.name, self.mtu, command, *words))
         try:
-            return loads.run_json([self.bed.load, command, *words], self.namespace, seconds)
+            with profiled(profiles, name, self.proxy.pid if self.proxy else 0):
+                return loads.run_json([self.bed.load, command, *words], self.namespace, seconds)
         except loads.Failed as error:
             if not self.alive():
                 raise loads.Failed(f"{self.contender.name} died: {self.said()}") from error

@@ -51,7 +51,7 @@ def run(options, chosen, directory, load, rnet):
     settings = Settings(options.seconds, options.rounds, options.quick)
     who = contenders(options, rnet, directory / "programs")
     about = machine.describe(who, settings, options)
-    bed = Bed(directory, load)
+    bed = Bed(directory, load, options.output / "profiles" if options.profile else None)
     samples = schedule.run(chosen, who, Instances(bed), settings)
     rows = report.rows(chosen, who, samples)
     report.write(rows, who, about, options)

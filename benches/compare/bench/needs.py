@@ -42,6 +42,8 @@ def check(options):
             faults.append(f"users may not make user namespaces: sysctl -w {name.replace('/', '.')}=...")
     paths = [options.rnet, options.slirp4netns, *options.pasta]
     faults += [f"{path}: no such program" for path in paths if path and not os.access(path, os.X_OK)]
+    if options.profile and not find("perf"):
+        faults.append("perf is missing: apt-get install linux-perf")
     if faults:
         raise Missing("; ".join(faults))
     return [f"{program} is missing ({package}): without it, not {loss}" for program, package, loss in absent if loss]

@@ -1,5 +1,6 @@
 """Request and response on an open flow, alone and beside bulk."""
 
+import json
 import subprocess
 import time
 from dataclasses import dataclass
@@ -24,26 +25,33 @@ class PingPong(Measurement):
 class Fairness(Measurement):
     """A ping-pong beside 16 bulk streams."""
 
+    direction: str = "out"
+
     def duration(self, settings):
         return settings.seconds + 1.2
 
     def run(self, contender, instances, settings):
         instance = instances.get(contender)
-        command = [instances.bed.load, "bulk", "out", SERVER4, "--streams", "16", "--seconds", str(settings.seconds + 0.6)]
+        seconds = str(settings.seconds + 0.6)
+        command = [instances.bed.load, "bulk", self.direction, SERVER4, "--streams", "16", "--seconds", seconds]
         bulk = subprocess.Popen(
-            command, preexec_fn=instance.namespace.enter, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+            command, preexec_fn=instance.namespace.enter, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
         try:
             time.sleep(0.3)
-            return _figures(instance.load(settings.seconds, "pingpong", "tcp", SERVER4, "--seconds", settings.seconds))
+            words = ["tcp", SERVER4, "--seconds", settings.seconds]
+            figures = _figures(instance.load(settings.seconds, "pingpong", *words))
+            # Streams that are slow to drain must not run into the next measurement.
+            said, _ = bulk.communicate(timeout=20)
+            if said:
+                figures["bulk"] = json.loads(said)["gbit_per_s"]
+            return figures
+        except subprocess.TimeoutExpired as error:
+            raise Failed("the streams beside it did not end") from error
         finally:
-            try:
-                # Streams that are slow to drain must not run into the next measurement.
-                bulk.wait(10)
-            except subprocess.TimeoutExpired:
-                bulk.kill()
-                bulk.wait()
-            bulk.stderr.close()
+            bulk.kill()
+            bulk.wait()
+            bulk.stdout.close()
 
 
 def _figures(answer):
@@ -65,5 +73,15 @@ def measurements():
     return [
         PingPong("rr-tcp", metrics("TCP request-response"), protocol="tcp"),
         PingPong("rr-udp", metrics("UDP request-response"), protocol="udp"),
-        Fairness("fairness", metrics("TCP request-response beside 16 streams out")),
+        *(
+            Fairness(
+                f"fairness-{way}",
+                [
+                    *metrics(f"TCP request-response beside 16 streams {way}"),
+                    Metric("bulk", f"the 16 streams {way} beside it", "Gbit/s"),
+                ],
+                direction=way,
+            )
+            for way in ("out", "in")
+        ),
     ]
