@@ -4,6 +4,9 @@
 //! sends only frames that parse, and does not ask for its turn over and over.
 #![no_main]
 
+#[allow(dead_code)]
+#[path = "../../stack/tests/support/config.rs"]
+mod config;
 #[path = "stack_ops/edge.rs"]
 mod edge;
 #[path = "stack_ops/guest.rs"]
@@ -14,9 +17,6 @@ mod ops;
 mod rings;
 #[path = "stack_ops/run.rs"]
 mod run;
-#[allow(dead_code)]
-#[path = "../../stack/tests/support/config.rs"]
-mod config;
 #[allow(dead_code)]
 #[path = "../../stack/tests/support/segment.rs"]
 mod segment;

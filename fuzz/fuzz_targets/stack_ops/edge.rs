@@ -80,8 +80,7 @@ impl Edge for Checker {
         if let Some(error) = self.connect {
             return Err(error);
         }
-        let socket =
-            Socket { connected: false, shut_down: false, arriving: 0, room: 20_000, end: End::No };
+        let socket = Socket { connected: false, shut_down: false, arriving: 0, room: 20_000, end: End::No };
         assert!(self.tcp.insert(flow.0, socket).is_none(), "opened twice");
         Ok(())
     }

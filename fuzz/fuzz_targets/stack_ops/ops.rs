@@ -15,31 +15,112 @@ pub struct Script {
 #[derive(Arbitrary, Debug)]
 pub enum Op {
     /// Any bytes.
-    Raw { bytes: Vec<u8>, valid: bool },
+    Raw {
+        bytes: Vec<u8>,
+        valid: bool,
+    },
     /// A captured frame with some bytes changed.
-    Captured { which: u8, changes: Vec<(u8, u8)>, valid: bool },
-    Syn { flow: u8, v6: bool, mss: Option<u16>, scale: Option<u8>, window: u16, options: [u8; 4] },
-    Segment { flow: u8, flags: u8, seq: Offset, ack: Offset, window: u16, len: u16 },
+    Captured {
+        which: u8,
+        changes: Vec<(u8, u8)>,
+        valid: bool,
+    },
+    Syn {
+        flow: u8,
+        v6: bool,
+        mss: Option<u16>,
+        scale: Option<u8>,
+        window: u16,
+        options: [u8; 4],
+    },
+    Segment {
+        flow: u8,
+        flags: u8,
+        seq: Offset,
+        ack: Offset,
+        window: u16,
+        len: u16,
+    },
     /// An acknowledgement of all that came, and perhaps a FIN.
-    Acknowledge { flow: u8, window: u16, fin: bool },
-    Udp { port: u8, v6: bool, to: u8, len: u16, segment: u16, ttl: u8, cut: bool },
-    Ping { id: u8, v6: bool, to: u8, len: u16, ttl: u8 },
+    Acknowledge {
+        flow: u8,
+        window: u16,
+        fin: bool,
+    },
+    Udp {
+        port: u8,
+        v6: bool,
+        to: u8,
+        len: u16,
+        segment: u16,
+        ttl: u8,
+        cut: bool,
+    },
+    Ping {
+        id: u8,
+        v6: bool,
+        to: u8,
+        len: u16,
+        ttl: u8,
+    },
     /// How the next connects, opens and sends end.
-    Refuse { connect: Option<Error>, open: Option<Error>, send: Option<Error> },
-    Connected { flow: u8, ready: u8 },
-    ConnectFailed { flow: u8, error: Error },
-    HostSends { flow: u8, len: u16, end: End },
-    HostTakes { flow: u8, len: u16 },
-    Ready { flow: u8, ready: u8 },
-    UdpReceived { mapping: u8, from: u8, len: u16, segment: u16 },
-    UdpError { mapping: u8, icmp: (u8, u8, u16), to: u8, payload: u8 },
-    PingReceived { mapping: u8, from: u8, sequence: u16, len: u16 },
-    PingError { mapping: u8, icmp: (u8, u8, u16), to: u8, payload: u8 },
+    Refuse {
+        connect: Option<Error>,
+        open: Option<Error>,
+        send: Option<Error>,
+    },
+    Connected {
+        flow: u8,
+        ready: u8,
+    },
+    ConnectFailed {
+        flow: u8,
+        error: Error,
+    },
+    HostSends {
+        flow: u8,
+        len: u16,
+        end: End,
+    },
+    HostTakes {
+        flow: u8,
+        len: u16,
+    },
+    Ready {
+        flow: u8,
+        ready: u8,
+    },
+    UdpReceived {
+        mapping: u8,
+        from: u8,
+        len: u16,
+        segment: u16,
+    },
+    UdpError {
+        mapping: u8,
+        icmp: (u8, u8, u16),
+        to: u8,
+        payload: u8,
+    },
+    PingReceived {
+        mapping: u8,
+        from: u8,
+        sequence: u16,
+        len: u16,
+    },
+    PingError {
+        mapping: u8,
+        icmp: (u8, u8, u16),
+        to: u8,
+        payload: u8,
+    },
     Flush,
     /// Goes on to the next deadline.
     NextDeadline,
     /// Milliseconds pass.
-    Pass { millis: u16 },
+    Pass {
+        millis: u16,
+    },
 }
 
 /// How the host peer ends its stream.

@@ -1,14 +1,18 @@
 //! Ring memory that is made once and lent anew in each run: a run must not cost megabytes of zeroes.
 
-use std::cell::RefCell;
+use std::sync::Mutex;
 
 use rnet_stack::{RingClass, RingMemory, Rings, SocketBuffer};
 
-thread_local! {
-    static POOL: RefCell<Vec<(RingClass, *mut u8)>> = const { RefCell::new(Vec::new()) };
-}
+/// A block of `RingClass::bytes` bytes that was leaked.
+struct Block(RingClass, *mut u8);
 
-/// The memory of one run. Only one may live at a time on a thread.
+// SAFETY: the pointer is only used by the one run that has the block.
+unsafe impl Send for Block {}
+
+static POOL: Mutex<Vec<Block>> = Mutex::new(Vec::new());
+
+/// The memory of one run. Only one may live at a time.
 pub struct PooledRings {
     taken: Vec<bool>,
     lent: Vec<RingClass>,
@@ -16,22 +20,21 @@ pub struct PooledRings {
 
 impl PooledRings {
     pub fn new() -> PooledRings {
-        PooledRings { taken: POOL.with_borrow(|pool| vec![false; pool.len()]), lent: Vec::new() }
+        PooledRings { taken: vec![false; POOL.lock().expect("no run has panicked").len()], lent: Vec::new() }
     }
 }
 
 impl RingMemory for PooledRings {
     fn lend(&mut self, class: RingClass) -> Option<Rings> {
-        let memory = POOL.with_borrow_mut(|pool| {
-            let free = (0..pool.len()).find(|&at| !self.taken[at] && pool[at].0 == class);
-            let at = free.unwrap_or_else(|| {
-                pool.push((class, Box::leak(vec![0; class.bytes()].into_boxed_slice()).as_mut_ptr()));
-                self.taken.push(false);
-                pool.len() - 1
-            });
-            self.taken[at] = true;
-            pool[at].1
+        let mut pool = POOL.lock().expect("no run has panicked");
+        let free = (0..pool.len()).find(|&at| !self.taken[at] && pool[at].0 == class);
+        let at = free.unwrap_or_else(|| {
+            pool.push(Block(class, Box::leak(vec![0; class.bytes()].into_boxed_slice()).as_mut_ptr()));
+            self.taken.push(false);
+            pool.len() - 1
         });
+        self.taken[at] = true;
+        let memory = pool[at].1;
         self.lent.push(class);
         // SAFETY: the block was leaked and is `class.bytes()` long; `taken` lends it once in a run, and the stack of the
         // former run, the only other holder, is gone.

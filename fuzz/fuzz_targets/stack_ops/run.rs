@@ -156,7 +156,8 @@ impl Player {
                 let v6 = self.edge.udp.get(&u32::from(mapping)) == Some(&Family::V6);
                 let (family, to) = (if v6 { Family::V6 } else { Family::V4 }, ends(v6, to).1);
                 let icmp = (icmp.0, icmp.1, icmp.2.into());
-                let icmp = HostIcmp::new(family, icmp, SocketAddr::new(to, 80), Some(to), &self.buffer[..payload.into()]);
+                let icmp =
+                    HostIcmp::new(family, icmp, SocketAddr::new(to, 80), Some(to), &self.buffer[..payload.into()]);
                 self.stack.udp_error(UdpId(mapping.into()), &icmp, &mut self.edge);
             }
             Op::PingReceived { mapping, from, sequence, len } => {

@@ -91,3 +91,19 @@ fn echo_mappings_are_bounded_and_end_when_idle() {
     assert_eq!((raw.stack.holdings().icmp_mappings, raw.host.ping.len(), raw.stack.poll_timeout()), (0, 0, None));
     assert_eq!(raw.send(&echo(2)), []);
 }
+
+/// Each header would be a level of recursion, if the whole of one fragment were taken for a packet of its own again.
+#[test]
+fn fragments_within_fragments_are_bounded() {
+    use crate::support::config::{GUEST6, REMOTE6};
+    const HEADERS: usize = 8000;
+    let mut packet = Vec::new();
+    for at in 0..HEADERS {
+        let next = if at + 1 == HEADERS { 17 } else { 44 };
+        packet.extend_from_slice(&[next, 0, 0, 0, 0, 0, 0, at as u8]);
+    }
+    packet.extend_from_slice(&[0x13, 0x88, 0, 9, 0, 8, 0, 0]);
+    let mut raw = Raw::new(Limits::default());
+    raw.send(&ip_frame(GUEST6, REMOTE6, 44, 64, packet, None));
+    assert_eq!(raw.stack.holdings().reassembly_bytes, 0);
+}
