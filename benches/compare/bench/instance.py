@@ -67,7 +67,7 @@ class Instance:
         profiles = self.bed.profiles if self.proxy and command != "probe" else None
         name = "-".join(str(word) for word in (self.contender.name, self.mtu, command, *words))
         try:
-            with profiled(profiles, name, self.proxy.pid if self.proxy else 0):
+            with profiled(profiles, name, processes.family(self.proxy.pid) if profiles else []):
                 return loads.run_json([self.bed.load, command, *words], self.namespace, seconds)
         except loads.Failed as error:
             if not self.alive():

@@ -32,10 +32,11 @@ class Bulk(Measurement):
         return figures
 
 
-def _bulk(key, title, direction, goals, cpu_goals=None, **more):
-    metrics = [Metric("gbit", title, "Gbit/s", goals=goals)]
-    if cpu_goals:
-        metrics.append(Metric("cpu", f"{title}: proxy's CPU", "s/GiB", False, cpu_goals))
+def _bulk(key, title, direction, goals, cpu_goals=(), **more):
+    metrics = [
+        Metric("gbit", title, "Gbit/s", goals=goals),
+        Metric("cpu", f"{title}: proxy's CPU", "s/GiB", False, cpu_goals),
+    ]
     return Bulk(key, metrics, direction=direction, **more)
 
 

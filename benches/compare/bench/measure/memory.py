@@ -15,6 +15,8 @@ from ..metric import Ceiling, Measurement, Metric
 
 WAIT = 10
 IDLE = 3
+# What a proxy gives back when flows are idle has been given back by then.
+SETTLE = 5
 
 
 @dataclass
@@ -24,38 +26,51 @@ class Memory(Measurement):
     most_rounds = 1
 
     def duration(self, settings):
-        return (7 if settings.quick else 24) + WAIT / 3
+        return (8 if settings.quick else 28) + WAIT / 3
 
     def run_all(self, contenders, instances, settings, progress):
-        results, up = {}, {}
-        for contender in contenders:
-            if not contender.has_proxy:
-                results[contender.name] = load.Cannot("there is no proxy")
-                continue
-            progress(contender.name)
-            try:
-                up[contender.name] = instance = Instance(instances.bed, contender, 65520)
-                results[contender.name] = self._flows(instance, settings)
-                self._transfer(instance)
-            except load.Failed as error:
-                results[contender.name] = error
+        up = {one.name: None for one in contenders if one.has_proxy}
+        results = {one.name: load.Cannot("there is no proxy") for one in contenders if not one.has_proxy}
+
+        def each(step, what):
+            for name, instance in up.items():
+                if name not in results or isinstance(results[name], dict):
+                    progress(f"{name}, {what}")
+                    try:
+                        results.setdefault(name, {}).update(step(name, instance))
+                    except load.Failed as error:
+                        results[name] = error
+
+        def start(name, _):
+            contender = next(one for one in contenders if one.name == name)
+            up[name] = Instance(instances.bed, contender, 65520)
+            time.sleep(0.5)
+            rest = up[name].memory()
+            self._transfer(up[name])
+            return {"rest": rest}
+
+        each(start, "bulk")
         progress(f"all, {WAIT} s of rest")
         time.sleep(WAIT - IDLE)
-        before = {name: instance.cpu() for name, instance in up.items()}
+        before = {name: instance.cpu() for name, instance in up.items() if instance}
         time.sleep(IDLE)
-        for name, instance in up.items():
-            if isinstance(results[name], dict):
-                results[name]["after"] = instance.memory() - results[name]["rest"]
-                results[name]["idle"] = (instance.cpu() - before[name]) / IDLE * 100
-            instance.close()
+        each(
+            lambda name, instance: {
+                "after": instance.memory() - results[name]["rest"],
+                "idle": (instance.cpu() - before[name]) / IDLE * 100,
+            },
+            "after bulk",
+        )
+        each(lambda name, instance: self._flows(instance, results[name]["rest"], settings), "idle flows")
+        for instance in up.values():
+            if instance:
+                instance.close()
         return results
 
-    def _flows(self, instance, settings):
-        time.sleep(0.5)
-        rest = instance.memory()
-        figures = {"rest": rest}
+    def _flows(self, instance, rest, settings):
+        figures = {}
         thousand = Flows(instance, 1000)
-        time.sleep(IDLE)  # what is given back when idle has been given back
+        time.sleep(SETTLE)
         if thousand.opened["exchanging"] >= 1000:
             figures["flows1k"] = instance.memory() - rest
         thousand.close()
@@ -65,7 +80,7 @@ class Memory(Measurement):
         many = Flows(instance, 10_000)
         figures["most"] = many.opened["exchanging"]
         if many.opened["exchanging"] >= 10_000:
-            time.sleep(IDLE)
+            time.sleep(SETTLE)
             figures["flows10k"] = instance.memory() - rest
             before = instance.cpu()
             time.sleep(IDLE)
