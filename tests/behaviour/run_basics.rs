@@ -106,6 +106,15 @@ fn copies_a_directory_up(bed: &Bed) {
         rm -f /etc/hostname; cat /etc/rnet-test-moved; test ! -e /etc/hostname; grep -q . /etc/resolv.conf";
     assert_eq!(bed.run("--copy-up /etc", script).ok(), "new");
     assert_eq!(bed.root(Side::Host, "ls -a /etc").ok(), before, "the host's /etc is as it was");
+    // Below it too, and in place: a file, a directory of the host's, a link.
+    let script = "set -e; echo more >>/etc/hosts; tail -n 1 /etc/hosts; echo key >/etc/profile.d/rnet-test.sh
+        cat /etc/profile.d/rnet-test.sh; readlink /etc/mtab; cmp /etc/passwd /etc/.rnet-original/passwd
+        ! touch /etc/.rnet-original/x 2>/dev/null";
+    assert_eq!(
+        bed.run("--copy-up /etc", script).ok().lines().take(2).collect::<Vec<_>>(),
+        ["more", "key"],
+        "files and directories below can be changed"
+    );
     // Several at once, as dockerd wants them.
     bed.run(
         "--copy-up /etc --copy-up /run",
