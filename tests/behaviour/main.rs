@@ -13,6 +13,7 @@ mod bad_input;
 mod bulk;
 mod dhcp;
 mod dns;
+mod docker;
 mod ends;
 mod http;
 mod icmp;
