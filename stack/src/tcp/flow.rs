@@ -66,6 +66,10 @@ pub(crate) struct OpenFlow {
     last_seen: LastSeen,
     /// Bytes that came from the container since a packet went to it.
     unacknowledged: usize,
+    /// The sequence number of the first byte that was not yet taken from the receive ring.
+    taken: u32,
+    /// Whether smoltcp knows the window that the container was told.
+    window_known: bool,
     host: HostSide,
     guest: GuestSide,
     /// The end of the patience that the current state calls for.
@@ -108,6 +112,8 @@ impl OpenFlow {
             ready,
             last_seen: LastSeen::new(syn.window_shift),
             unacknowledged: 0,
+            taken: syn.seq.wrapping_add(1),
+            window_known: false,
             host: HostSide::Open,
             guest: GuestSide::Open,
             limit: Some(now + HANDSHAKE_LIMIT),
@@ -149,6 +155,9 @@ impl OpenFlow {
         if self.last_seen.repeats(segment) && self.endpoint.socket().send_queue() == 0 && !self.half_open() {
             return None;
         }
+        if self.exceeds_ring(segment) {
+            return None;
+        }
         let before = self.endpoint.state();
         self.last_seen.note(segment);
         if !segment.payload.is_empty() {
@@ -170,6 +179,20 @@ impl OpenFlow {
             }
         }
         reply
+    }
+
+    /// Whether a segment reaches beyond the receive ring before smoltcp can tell.
+    ///
+    /// smoltcp 0.14 scales the window of its SYN-ACK, which is not scaled, when it judges what comes before its next
+    /// packet goes out: up to a megabyte. It would note bytes as received for which the ring has no room, and panic when
+    /// the gap before them closes.
+    fn exceeds_ring(&mut self, segment: &TcpSegment<'_>) -> bool {
+        if self.window_known || segment.payload.is_empty() {
+            return false;
+        }
+        let end = segment.seq.wrapping_add(segment.payload.len() as u32);
+        let reach = end.wrapping_sub(self.taken) as i32;
+        usize::try_from(reach).is_ok_and(|reach| reach > self.endpoint.socket().recv_capacity())
     }
 
     fn gone(&mut self, how: Close) {
@@ -203,16 +226,23 @@ impl OpenFlow {
         let socket = self.endpoint.socket();
         if matches!(self.host, HostSide::Failed | HostSide::Broken) {
             // Nobody is left to read it; taking it keeps the container's window open until it hears the reset.
-            while socket.recv_queue() > 0 && socket.recv(|bytes| (bytes.len(), ())).is_ok() {}
+            while socket.recv_queue() > 0 {
+                let Ok(discarded) = socket.recv(|bytes| (bytes.len(), bytes.len())) else { break };
+                self.taken = self.taken.wrapping_add(discarded as u32);
+            }
             return;
         }
         while self.ready.writable && socket.recv_queue() > 0 {
             let sent = socket.recv(|bytes| match edge.tcp_send(id, bytes) {
-                Ok(sent) => (sent.min(bytes.len()), Ok(sent >= bytes.len())),
+                Ok(sent) => {
+                    let sent = sent.min(bytes.len());
+                    (sent, Ok((sent, sent == bytes.len())))
+                }
                 Err(error) => (0, Err(error)),
             });
             match sent {
-                Ok(Ok(all)) => {
+                Ok(Ok((sent, all))) => {
+                    self.taken = self.taken.wrapping_add(sent as u32);
                     self.active = now;
                     self.ready.writable = all;
                 }
@@ -328,6 +358,7 @@ impl OpenFlow {
     fn emit<E: Edge>(&mut self, now: Instant, engine: &mut Engine, framing: &Framing, edge: &mut E) -> bool {
         let Some(len) = engine.emit(now, &mut self.endpoint.set) else { return false };
         self.unacknowledged = 0;
+        self.window_known = !self.half_open();
         let buffer = engine.buffer(len);
         if let Some(offload) = finish(buffer, framing, self.mss) {
             edge.transmit(buffer, offload);

@@ -146,3 +146,29 @@ fn a_container_that_never_answers_is_given_up_after_a_quarter_of_an_hour() {
     raw.pass(SECOND * 100_000);
     assert_eq!(raw.stack.holdings().tcp_flows, 1);
 }
+
+/// smoltcp takes the window of its SYN-ACK for more than the ring holds.
+#[test]
+fn nothing_is_taken_that_the_ring_has_no_room_for() {
+    for gap_first in [true, false] {
+        let mut raw = Raw::new(Limits::default());
+        let end = End::open(40000, 80, &mut raw);
+        let at = |from: usize| End { seq: end.seq + from as u32, ..end };
+        const PIECE: usize = 50_000;
+        let total = 1_000_000 / PIECE;
+        let mut order: Vec<usize> = (0..total).collect();
+        if gap_first {
+            order.rotate_left(1);
+        }
+        // All before the stack's first packet.
+        for piece in order {
+            raw.feed(&at(piece * PIECE).segment(ACK, bytes(piece * PIECE, PIECE)));
+        }
+        raw.turn();
+        for _ in 0..10 {
+            raw.pass(MS * 100);
+        }
+        let got = raw.host.conns[0].peer_read(usize::MAX);
+        assert!(!got.is_empty() && got == bytes(0, got.len()));
+    }
+}
