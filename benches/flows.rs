@@ -7,7 +7,7 @@ use std::net::SocketAddr;
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use rnet_stack::frame::{Checksum, Offload, Packet, Transport, classify};
 use rnet_stack::{
-    Close, Duration, Edge, Family, FlowId, HEADROOM, HeapRings, HostError, Instant, Limits, Outgoing, PingId,
+    Close, Duration, Edge, Family, FlowId, Flushed, HEADROOM, HeapRings, HostError, Instant, Limits, Outgoing, PingId,
     Readiness, RingClass, Stack, UdpId,
 };
 
@@ -140,11 +140,11 @@ impl Bench {
         self.frame(&end.segment(SYN, &[2, 4, 0xff, 0xc8, 1, 3, 3, 7], &[]));
         let flow = self.edge.connecting.pop().expect("the flow connects");
         self.stack.tcp_connected(self.now, flow, READY, &mut self.edge);
-        self.stack.flush(self.now, &mut self.edge);
+        while self.stack.flush(self.now, &mut self.edge) == Flushed::Some {}
         end.seq += 1;
         end.ack = self.edge.next;
         self.frame(&end.segment(ACK, &[], &[]));
-        self.stack.flush(self.now, &mut self.edge);
+        while self.stack.flush(self.now, &mut self.edge) == Flushed::Some {}
         end
     }
 }
@@ -164,7 +164,7 @@ fn lookup(c: &mut Criterion) {
                 at = (at + 1) % frames.len();
                 bench.frame(black_box(&frames[at]));
                 if at.is_multiple_of(64) {
-                    bench.stack.flush(bench.now, &mut bench.edge);
+                    while bench.stack.flush(bench.now, &mut bench.edge) == Flushed::Some {}
                 }
             });
         });
@@ -189,7 +189,7 @@ fn bulk(c: &mut Criterion) {
             end.seq = end.seq.wrapping_add(SUPER as u32);
             bench.now += Duration::from_micros(10);
             bench.frame(black_box(&frame));
-            bench.stack.flush(bench.now, &mut bench.edge);
+            while bench.stack.flush(bench.now, &mut bench.edge) == Flushed::Some {}
         });
     });
     assert_eq!(bench.edge.took as u32, end.seq.wrapping_sub(2), "every byte arrived");
@@ -204,7 +204,7 @@ fn bulk(c: &mut Criterion) {
             given += SUPER;
             bench.now += Duration::from_micros(10);
             bench.stack.tcp_ready(FlowId(0), READY);
-            bench.stack.flush(bench.now, &mut bench.edge);
+            while bench.stack.flush(bench.now, &mut bench.edge) == Flushed::Some {}
             end.ack = bench.edge.next;
             acknowledgement[42..46].copy_from_slice(&end.ack.to_be_bytes());
             bench.frame(black_box(&acknowledgement));

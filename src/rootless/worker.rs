@@ -7,7 +7,7 @@ use std::time::{Duration, Instant as Clock};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
-use rnet_stack::{DATAGRAM_HEADROOM, FlowId, HostError, HostIcmp, Instant, PingId, Readiness, Stack, UdpId};
+use rnet_stack::{DATAGRAM_HEADROOM, FlowId, Flushed, HostError, HostIcmp, Instant, PingId, Readiness, Stack, UdpId};
 use tracing::debug;
 
 use super::arena::Arena;
@@ -79,6 +79,8 @@ pub struct Worker {
     edge: HostEdge,
     frame: Box<[u8]>,
     tap: TapState,
+    /// Whether TCP flows wait for another turn.
+    flushed: Flushed,
     /// Sockets that may hold more than they could give in their turn.
     unfinished: Unfinished,
     epoch: Clock,
@@ -111,6 +113,7 @@ impl Worker {
             poll,
             frame: vec![0; FRAME_MAX].into_boxed_slice(),
             tap: TapState::MayHaveMore,
+            flushed: Flushed::All,
             unfinished: Unfinished::default(),
             epoch: Clock::now(),
             _stop: stop,
@@ -159,7 +162,7 @@ impl Worker {
             if self.stack.poll_timeout().is_some_and(|at| at <= now) {
                 self.stack.handle_timeout(now, &mut self.edge);
             }
-            self.stack.flush(now, &mut self.edge);
+            self.flushed = self.stack.flush(now, &mut self.edge);
             if self.edge.tcp.reset_delay().is_some() {
                 self.edge.tcp.poll_resets(Clock::now());
             }
@@ -173,7 +176,7 @@ impl Worker {
 
     /// How long the next wait may last.
     fn wait(&self) -> Option<Duration> {
-        if self.tap == TapState::MayHaveMore || !self.unfinished.is_empty() {
+        if self.tap == TapState::MayHaveMore || !self.unfinished.is_empty() || self.flushed == Flushed::Some {
             return Some(Duration::ZERO);
         }
         let now = self.now();

@@ -15,7 +15,7 @@ use crate::icmp::{ECHO_REQUEST_V4, ECHO_REQUEST_V6, EchoFlows, HostIcmp};
 use crate::link::{IcmpError, Wire};
 use crate::neighbour::{ADVERTISE_INTERVAL, Link};
 use crate::policy::{self, Verdict};
-use crate::tcp::{Readiness, TcpFlows, Unreachable};
+use crate::tcp::{Flushed, Readiness, TcpFlows, Unreachable};
 use crate::udp::{QuotedDatagram, UdpFlows};
 
 /// One container's network, as seen from its link.
@@ -335,9 +335,10 @@ impl<M: RingMemory> Stack<M> {
     }
 
     /// Gives every TCP flow that something happened to its turn: bytes to and from the host, packets to the container.
-    pub fn flush<E: Edge>(&mut self, now: Instant, edge: &mut E) {
+    /// No flow takes more than its share in one turn; the answer says whether some would go on.
+    pub fn flush<E: Edge>(&mut self, now: Instant, edge: &mut E) -> Flushed {
         let framing = *self.wire.framing();
-        self.tcp.flush(now, &framing, edge);
+        self.tcp.flush(now, &framing, edge)
     }
 
     /// When [`Stack::handle_timeout`] is to be called next.

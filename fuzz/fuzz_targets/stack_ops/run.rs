@@ -4,7 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use rnet_stack::frame::{Checksum, Gso, Offload, fragment};
 use rnet_stack::{
-    DATAGRAM_HEADROOM, Duration, Family, FlowId, HostIcmp, Instant, Limits, PingId, Readiness, RingClass, Stack, UdpId,
+    DATAGRAM_HEADROOM, Duration, Family, FlowId, Flushed, HostIcmp, Instant, Limits, PingId, Readiness, RingClass,
+    Stack, UdpId,
 };
 
 use crate::config::{GUEST4, GUEST6, REMOTE4, REMOTE6, config};
@@ -173,7 +174,9 @@ impl Player {
                 let icmp = HostIcmp::new(family, icmp, SocketAddr::new(to, 0), None, &self.buffer[..payload.into()]);
                 self.stack.ping_error(PingId(mapping.into()), &icmp, &mut self.edge);
             }
-            Op::Flush => self.stack.flush(now, &mut self.edge),
+            Op::Flush => {
+                let _ = self.stack.flush(now, &mut self.edge);
+            }
             Op::NextDeadline => {
                 if let Some(at) = self.stack.poll_timeout() {
                     self.now = self.now.max(at);
@@ -212,12 +215,12 @@ impl Player {
 
     fn serve(&mut self) {
         self.stack.handle_timeout(self.now, &mut self.edge);
-        self.stack.flush(self.now, &mut self.edge);
+        while self.stack.flush(self.now, &mut self.edge) == Flushed::Some {}
         assert!(self.stack.poll_timeout().is_none_or(|at| at > self.now), "a deadline stays due after it was served");
     }
 
     fn pass(&mut self, time: Duration) {
-        self.stack.flush(self.now, &mut self.edge);
+        while self.stack.flush(self.now, &mut self.edge) == Flushed::Some {}
         let end = self.now + time;
         let mut served = 0;
         while let Some(at) = self.stack.poll_timeout().filter(|&at| at <= end) {

@@ -31,6 +31,10 @@ impl std::ops::BitOrAssign for Readiness {
     }
 }
 
+/// Bytes that a flow takes from its host socket in one turn: a few super-segments, so that writes stay large, but not a whole
+/// ring, so that a flow with little to say does not wait for all the megabytes of the others.
+const TURN: usize = 128 << 10;
+
 /// How long the container may take to finish its handshake: it is on the same machine.
 const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 
@@ -68,6 +72,8 @@ pub(crate) struct OpenFlow {
     unacknowledged: usize,
     /// The sequence number of the first byte that was not yet taken from the receive ring.
     taken: u32,
+    /// Whether the last turn ended with more to receive and room for it.
+    unfinished: bool,
     /// Whether smoltcp knows the window that the container was told.
     window_known: bool,
     host: HostSide,
@@ -112,6 +118,7 @@ impl OpenFlow {
             ready,
             last_seen: LastSeen::new(syn.window_shift),
             unacknowledged: 0,
+            unfinished: false,
             taken: syn.seq.wrapping_add(1),
             window_known: false,
             host: HostSide::Open,
@@ -130,6 +137,11 @@ impl OpenFlow {
     /// Whether the container has yet to finish its handshake.
     pub(crate) fn half_open(&self) -> bool {
         matches!(self.endpoint.state(), State::Listen | State::SynReceived)
+    }
+
+    /// Whether the last turn ended with more to do at once; the next turn is to come soon.
+    pub(crate) fn is_unfinished(&self) -> bool {
+        self.unfinished
     }
 
     /// Whether the container's side is over, so that its port may be used for another flow.
@@ -211,6 +223,7 @@ impl OpenFlow {
         framing: &Framing,
         edge: &mut E,
     ) -> Outcome {
+        self.unfinished = false;
         self.send_to_host(now, id, edge);
         if !matches!(self.guest, GuestSide::Gone(_)) {
             self.receive_from_host(now, id, edge);
@@ -263,11 +276,16 @@ impl OpenFlow {
             return;
         }
         let hang_up = self.ready.hang_up;
+        let mut taken = 0;
         while (self.ready.readable || hang_up) && self.endpoint.socket().can_send() {
+            if taken >= TURN {
+                self.unfinished = true;
+                return;
+            }
             self.endpoint.touch();
             let received = self.endpoint.socket().send(|space| {
-                let room = space.len();
-                match edge.tcp_receive(id, space) {
+                let room = space.len().min(TURN);
+                match edge.tcp_receive(id, &mut space[..room]) {
                     Ok(received) => (received.min(room), Ok((received, room))),
                     Err(error) => (0, Err(error)),
                 }
@@ -282,6 +300,7 @@ impl OpenFlow {
                 }
                 Ok(Ok((received, room))) => {
                     self.active = now;
+                    taken += received;
                     // A short read has emptied the socket, unless an end of stream or an error waits behind it.
                     self.ready.readable = received >= room || hang_up;
                 }

@@ -46,6 +46,16 @@ pub(crate) struct Unreachable {
     pub(crate) error: HostError,
 }
 
+/// Whether flows have been left with something to do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[must_use]
+pub enum Flushed {
+    /// Every flow has done what it can.
+    All,
+    /// Some have had their share and wait for the next turn: flush again after the next batch of events, without waiting.
+    Some,
+}
+
 /// All TCP flows of a container.
 pub(crate) struct TcpFlows<M> {
     by_key: HashMap<FlowKey, FlowId, FixedState>,
@@ -277,14 +287,18 @@ impl<M: RingMemory> TcpFlows<M> {
         }
     }
 
-    /// Gives every flow that something happened to its turn.
-    pub(crate) fn flush<E: Edge>(&mut self, now: Instant, framing: &Framing, edge: &mut E) {
-        // Turns cause no other flow to become due, so the list cannot grow meanwhile.
+    /// Gives every flow that something happened to its turn; says whether some need another one at once.
+    pub(crate) fn flush<E: Edge>(&mut self, now: Instant, framing: &Framing, edge: &mut E) -> Flushed {
         let mut due = std::mem::take(&mut self.due);
         for id in due.drain(..) {
             self.turn(now, id, framing, edge);
         }
-        self.due = due;
+        if self.due.is_empty() {
+            // Its room is worth keeping.
+            self.due = due;
+            return Flushed::All;
+        }
+        Flushed::Some
     }
 
     fn turn<E: Edge>(&mut self, now: Instant, id: FlowId, framing: &Framing, edge: &mut E) {
@@ -292,6 +306,10 @@ impl<M: RingMemory> TcpFlows<M> {
         flow.due = false;
         let Phase::Open(open) = &mut flow.phase else { return };
         let outcome = open.turn(now, id, &mut self.engine, framing, edge);
+        if open.is_unfinished() {
+            flow.due = true;
+            self.due.push(id);
+        }
         if !flow.touched {
             flow.touched = true;
             self.touched.push(id);

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, SocketAddr};
 
 use rnet_stack::frame::{Offload, Packet, Transport, classify};
-use rnet_stack::{Duration, Instant, Limits, Stack};
+use rnet_stack::{Duration, Flushed, Instant, Limits, Stack};
 
 use super::host::{Connect, Event, Host};
 use super::world::CountingRings;
@@ -93,7 +93,7 @@ impl Raw {
             if due {
                 self.stack.handle_timeout(self.now, &mut self.host);
             }
-            self.stack.flush(self.now, &mut self.host);
+            while self.stack.flush(self.now, &mut self.host) == Flushed::Some {}
             if events.is_empty() && !due {
                 break;
             }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::rc::Rc;
 
-use rnet_stack::{Duration, HeapRings, Instant, Limits, RingClass, RingMemory, Rings, SocketBuffer, Stack};
+use rnet_stack::{Duration, Flushed, HeapRings, Instant, Limits, RingClass, RingMemory, Rings, SocketBuffer, Stack};
 
 use super::guest::{Guest, deliver};
 use super::host::{Event, Host};
@@ -114,7 +114,7 @@ impl World {
             self.timeouts += 1;
             self.stack.handle_timeout(now, &mut self.host);
         }
-        self.stack.flush(now, &mut self.host);
+        while self.stack.flush(now, &mut self.host) == Flushed::Some {}
         assert!(self.stack.poll_timeout().is_none_or(|at| at > now), "a deadline stays due after it was served");
         for (frame, offload) in std::mem::take(&mut self.host.frames) {
             for packet in deliver(&frame, offload, self.mtu.into()) {
