@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
+pub use rnet_stack::Limits;
 use rnet_stack::frame::MacAddr;
 
 /// A container's network: the tap device in its namespace and what answers behind it.
@@ -49,31 +50,4 @@ pub struct Outbound {
     pub ipv6: Option<Ipv6Addr>,
     /// The interface that sockets are bound to (SO_BINDTODEVICE).
     pub interface: Option<String>,
-}
-
-/// Bounds on what one container can make rnet hold. At a bound the newest flow is refused and counted.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// TCP flows, half-open ones included.
-    pub tcp_flows: usize,
-    /// TCP flows whose host side is still connecting.
-    pub tcp_half_open: usize,
-    /// Bytes of all TCP ring buffers together.
-    pub buffer_bytes: usize,
-    /// UDP mappings: container addresses and ports with a host socket.
-    pub udp_mappings: usize,
-    /// ICMP echo mappings: container addresses and identifiers with a ping socket.
-    pub icmp_mappings: usize,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Limits {
-            tcp_flows: 16384,
-            tcp_half_open: 1024,
-            buffer_bytes: 768 << 20,
-            udp_mappings: 4096,
-            icmp_mappings: 256,
-        }
-    }
 }

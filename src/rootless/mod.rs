@@ -86,7 +86,6 @@ fn stack_config(network: &Network) -> Result<rnet_stack::Config, Error> {
     let mut seed = [0; 8];
     getrandom::fill(&mut seed)
         .map_err(|source| Error::SetUp { operation: "get random bytes", source: io::Error::other(source) })?;
-    let limits = network.limits;
     Ok(rnet_stack::Config {
         link: LinkConfig {
             mac: LINK_MAC,
@@ -99,13 +98,7 @@ fn stack_config(network: &Network) -> Result<rnet_stack::Config, Error> {
         guest_mac: network.mac.unwrap_or(MacAddr([0xff; 6])),
         host_loopback: network.host_loopback,
         dns_upstream: network.dns_upstream,
-        limits: rnet_stack::Limits {
-            tcp_flows: limits.tcp_flows,
-            tcp_half_open: limits.tcp_half_open,
-            buffer_bytes: limits.buffer_bytes,
-            udp_mappings: limits.udp_mappings,
-            icmp_mappings: limits.icmp_mappings,
-        },
+        limits: network.limits,
         seed: u64::from_ne_bytes(seed),
     })
 }

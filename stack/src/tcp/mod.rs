@@ -9,6 +9,7 @@ mod engine;
 mod flow;
 mod nudge;
 mod reset;
+mod sweep;
 mod syn;
 
 use std::collections::HashMap;
@@ -16,12 +17,12 @@ use std::collections::HashMap;
 use foldhash::fast::FixedState;
 use slab::Slab;
 
+use crate::Instant;
 use crate::config::Limits;
 use crate::edge::{Close, Edge, FlowId, HEADROOM, HostError, RingMemory};
 use crate::event::{Counter, Counters, DropReason};
 use crate::flow::{Armed, FlowKey, Timers};
 use crate::frame::{ETHERNET_HEADER_LEN, IpPacket, TcpFlags, TcpSegment};
-use crate::{Duration, Instant};
 
 pub(crate) use emit::Framing;
 pub use flow::Readiness;
@@ -30,10 +31,8 @@ use emit::finish;
 use endpoint::Stock;
 use engine::{Engine, IP_START};
 use flow::{OpenFlow, Outcome};
+use sweep::SWEEP;
 use syn::HeldSyn;
-
-/// How often idle flows are looked for whose rings still hold pages, and how long they must have been idle.
-const SWEEP: Duration = Duration::from_secs(2);
 
 /// The size that a segment is refused with does not matter; a reset has no payload.
 const ANY_MSS: u16 = u16::MAX;
@@ -326,51 +325,6 @@ impl<M: RingMemory> TcpFlows<M> {
             }
             Outcome::Over => drop(self.remove(now, id)),
         }
-    }
-
-    /// When [`TcpFlows::handle_timeout`] next has something to do.
-    pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        match (self.timers.next(), self.sweep_at) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
-    }
-
-    /// Marks the flows whose deadline has come, and gives back the pages of idle ones.
-    pub(crate) fn handle_timeout(&mut self, now: Instant) {
-        while let Some(id) = self.timers.pop_due(now) {
-            if let Some(flow) = self.flows.get_mut(id as usize) {
-                flow.armed.fired();
-            }
-            self.mark(FlowId(id));
-        }
-        if self.sweep_at.is_some_and(|at| at <= now) {
-            self.sweep(now);
-        }
-    }
-
-    fn sweep(&mut self, now: Instant) {
-        let before = Instant::from_micros(now.total_micros() - SWEEP.total_micros() as i64);
-        let TcpFlows { flows, stock, touched, .. } = self;
-        // A number stands in the list twice when its flow ended and another took the number; the mark tells.
-        touched.retain(|id| {
-            let Some(flow) = flows.get_mut(id.0 as usize) else { return false };
-            match &mut flow.phase {
-                Phase::Open(open) if flow.touched => {
-                    flow.touched = false;
-                    open.active > before || !open.endpoint.release_pages(stock.memory())
-                }
-                _ => false,
-            }
-        });
-        for id in touched.iter() {
-            if let Some(flow) = flows.get_mut(id.0 as usize) {
-                flow.touched = true;
-            }
-        }
-        stock.release_idle(before);
-        let more = !touched.is_empty() || stock.any_touched();
-        self.sweep_at = more.then_some(now + SWEEP);
     }
 
     fn remove(&mut self, now: Instant, id: FlowId) -> Option<Phase> {

@@ -1,22 +1,19 @@
 //! The whole stack: takes a frame or a host event, finds its one owner, and lets it act.
 
+mod packet;
+
 use std::net::{IpAddr, SocketAddr};
 
 use crate::Instant;
 use crate::config::Config;
 use crate::edge::{Edge, FlowId, HostError, PingId, RingMemory, UdpId};
 use crate::event::{Counter, Counters, DropCounters, DropReason};
-use crate::flow::FlowKey;
-use crate::frame::{
-    IcmpMessage, IpPacket, MacAddr, Offload, Packet, Reassembly, ReassemblyLimits, TcpFlags, TcpSegment, Transport,
-    UdpDatagram, classify, classify_ip, source_mac, strip_options,
-};
-use crate::icmp::{ECHO_REQUEST_V4, ECHO_REQUEST_V6, EchoFlows, HostIcmp};
-use crate::link::{IcmpError, Wire};
+use crate::frame::{Offload, Packet, Reassembly, ReassemblyLimits, classify, source_mac};
+use crate::icmp::{EchoFlows, HostIcmp};
+use crate::link::Wire;
 use crate::neighbour::{ADVERTISE_INTERVAL, Link};
-use crate::policy::{self, Verdict};
-use crate::tcp::{Flushed, Readiness, TcpFlows, Unreachable};
-use crate::udp::{QuotedDatagram, UdpFlows};
+use crate::tcp::{Flushed, Readiness, TcpFlows};
+use crate::udp::UdpFlows;
 
 /// One container's network, as seen from its link.
 ///
@@ -95,178 +92,6 @@ impl<M: RingMemory> Stack<M> {
         if let Err(reason) = done {
             self.drops.count(reason);
         }
-    }
-
-    fn packet<E: Edge>(
-        &mut self,
-        now: Instant,
-        mac: MacAddr,
-        packet: &IpPacket<'_>,
-        offload: Offload,
-        edge: &mut E,
-    ) -> Result<(), DropReason> {
-        match &packet.transport {
-            Transport::Tcp(segment) => self.segment(now, packet, segment, edge),
-            Transport::Udp(datagram) => self.datagram(now, mac, packet, datagram, offload, edge),
-            Transport::Icmpv4(message) => self.icmpv4(now, packet, message, edge),
-            Transport::Icmpv6(message) => self.icmpv6(now, mac, packet, message, edge),
-            Transport::Fragment(_) => {
-                let Some(whole) = self.reassembly.insert(now, packet)? else { return Ok(()) };
-                let whole = classify_ip(&whole, crate::frame::Checksum::Unverified)?;
-                self.packet(now, mac, &whole, Offload::default(), edge)
-            }
-            Transport::Other(_) => Err(DropReason::Protocol),
-        }
-    }
-
-    /// Says so when a packet may not travel on. The link itself is no hop away.
-    fn expired<E: Edge>(&mut self, packet: &IpPacket<'_>, edge: &mut E) -> bool {
-        let expired = packet.ttl <= 1 && !policy::is_own(&self.config, packet.dst) && !is_multicast(packet.dst);
-        if expired {
-            self.wire.error(&self.config, packet, IcmpError::TimeExceeded, &mut self.counters, edge);
-        }
-        expired
-    }
-
-    fn segment<E: Edge>(
-        &mut self,
-        now: Instant,
-        packet: &IpPacket<'_>,
-        segment: &TcpSegment<'_>,
-        edge: &mut E,
-    ) -> Result<(), DropReason> {
-        if packet.has_options {
-            // smoltcp does not look behind IPv6 extension headers.
-            let stripped = strip_options(packet);
-            let packet = classify_ip(&stripped, crate::frame::Checksum::Valid)?;
-            let Transport::Tcp(segment) = packet.transport else { return Err(DropReason::Malformed) };
-            return self.segment(now, &packet, &segment, edge);
-        }
-        let framing = *self.wire.framing();
-        if let Some(id) = self.tcp.find(&FlowKey::of(packet, segment)) {
-            return self.tcp.segment(now, id, packet, segment, &framing, edge);
-        }
-        let flags = segment.flags;
-        let opens = flags.contains(TcpFlags::SYN)
-            && !flags.contains(TcpFlags::ACK)
-            && !flags.contains(TcpFlags::RST)
-            && !flags.contains(TcpFlags::FIN);
-        if !opens || segment.src_port == 0 || segment.dst_port == 0 {
-            if is_multicast(packet.dst) {
-                return Err(DropReason::Multicast);
-            }
-            self.counters.count(Counter::TcpNoFlow);
-            self.tcp.refuse(packet.bytes, &framing, edge);
-            return Ok(());
-        }
-        if self.expired(packet, edge) {
-            return Ok(());
-        }
-        match policy::outbound(&self.config, packet.dst, segment.dst_port) {
-            Verdict::Forward(to) | Verdict::Dns(to) => {
-                let opened = self.tcp.open(now, packet, segment, to, &framing, &mut self.counters, edge);
-                self.tell(opened, edge);
-            }
-            Verdict::Refuse => self.tcp.refuse(packet.bytes, &framing, edge),
-            Verdict::NoRoute => {
-                self.wire.error(&self.config, packet, IcmpError::NoRoute, &mut self.counters, edge);
-            }
-            Verdict::Drop(reason) => return Err(reason),
-        }
-        Ok(())
-    }
-
-    /// Tells the container by ICMP that its SYN could not be delivered.
-    fn tell<E: Edge>(&mut self, outcome: Result<(), Unreachable>, edge: &mut E) {
-        let Err(Unreachable { packet, error }) = outcome else { return };
-        let Some(error) = crate::udp::unreachable(error) else { return };
-        if let Ok(packet) = classify_ip(&packet, crate::frame::Checksum::Valid) {
-            self.wire.error(&self.config, &packet, error, &mut self.counters, edge);
-        }
-    }
-
-    fn datagram<E: Edge>(
-        &mut self,
-        now: Instant,
-        mac: MacAddr,
-        packet: &IpPacket<'_>,
-        datagram: &UdpDatagram<'_>,
-        offload: Offload,
-        edge: &mut E,
-    ) -> Result<(), DropReason> {
-        if self.link.is_link_service(packet, datagram) {
-            if let Some(reply) = self.link.handle_udp(mac, packet, datagram) {
-                self.wire.send(reply, edge);
-            }
-            return Ok(());
-        }
-        if packet.src.is_unspecified() {
-            return Err(DropReason::Address);
-        }
-        if self.expired(packet, edge) {
-            return Ok(());
-        }
-        let (wire, counters) = (&mut self.wire, &mut self.counters);
-        self.udp.outgoing(now, &self.config, packet, datagram, offload, wire, counters, edge)
-    }
-
-    fn icmpv4<E: Edge>(
-        &mut self,
-        now: Instant,
-        packet: &IpPacket<'_>,
-        message: &IcmpMessage<'_>,
-        edge: &mut E,
-    ) -> Result<(), DropReason> {
-        match (message.kind, message.code) {
-            (ECHO_REQUEST_V4, 0) => self.echo_request(now, packet, message, edge),
-            (3, 3) => self.guest_unreachable(message, edge),
-            _ => Err(DropReason::Unrelated),
-        }
-    }
-
-    fn icmpv6<E: Edge>(
-        &mut self,
-        now: Instant,
-        mac: MacAddr,
-        packet: &IpPacket<'_>,
-        message: &IcmpMessage<'_>,
-        edge: &mut E,
-    ) -> Result<(), DropReason> {
-        match (message.kind, message.code) {
-            (ECHO_REQUEST_V6, 0) => self.echo_request(now, packet, message, edge),
-            (1, 4) => self.guest_unreachable(message, edge),
-            (133..=137, _) => {
-                if message.kind == 133 {
-                    self.advertise_at = Some(now + ADVERTISE_INTERVAL);
-                }
-                if let Some(reply) = self.link.handle_icmpv6(mac, packet, message) {
-                    self.wire.send(reply, edge);
-                }
-                Ok(())
-            }
-            _ => Err(DropReason::Unrelated),
-        }
-    }
-
-    fn echo_request<E: Edge>(
-        &mut self,
-        now: Instant,
-        packet: &IpPacket<'_>,
-        message: &IcmpMessage<'_>,
-        edge: &mut E,
-    ) -> Result<(), DropReason> {
-        if packet.src.is_unspecified() {
-            return Err(DropReason::Address);
-        }
-        if self.expired(packet, edge) {
-            return Ok(());
-        }
-        self.echo.request(now, &self.config, packet, message, &mut self.wire, &mut self.counters, edge)
-    }
-
-    fn guest_unreachable<E: Edge>(&mut self, message: &IcmpMessage<'_>, edge: &mut E) -> Result<(), DropReason> {
-        let quoted = QuotedDatagram::parse(message.body).ok_or(DropReason::Unrelated)?;
-        self.udp.guest_unreachable(&self.config, &quoted, edge)
     }
 
     /// Tells that the host side of a flow is connected, and what its socket is ready for.
@@ -397,8 +222,4 @@ impl<M: RingMemory> Stack<M> {
     pub fn config(&self) -> &Config {
         &self.config
     }
-}
-
-fn is_multicast(ip: IpAddr) -> bool {
-    ip.is_multicast() || ip == IpAddr::V4(std::net::Ipv4Addr::BROADCAST)
 }
