@@ -26,7 +26,7 @@ pub(super) fn man_command() -> Command {
         .arg(
             Arg::new("dir")
                 .value_name("DIR")
-                .help("Write one page a command here; it must exist")
+                .help("Write one page a command here; it is made if it does not exist")
                 .value_parser(value_parser!(PathBuf))
                 .value_hint(ValueHint::DirPath),
         )
@@ -58,6 +58,10 @@ pub(crate) fn completions(shell: Shell) -> Vec<u8> {
 
 /// Prints the manual, or writes `rnet.1`, `rnet-run.1` and so on to a directory.
 pub(crate) fn man(directory: Option<&Path>) -> io::Result<()> {
+    if let Some(directory) = directory {
+        std::fs::create_dir_all(directory)
+            .map_err(|error| io::Error::new(error.kind(), format!("make {}: {error}", directory.display())))?;
+    }
     let mut whole = command();
     whole.build();
     let pages = std::iter::once(whole.clone().disable_help_flag(true))
