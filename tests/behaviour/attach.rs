@@ -18,6 +18,8 @@ both!(
     dies_without_a_trace,
 );
 
+only!(Plain as_user: the_container_cannot_trace_rnet);
+
 /// Namespaces as an engine makes them: a network, and for the plain user a user namespace around it.
 pub struct Container<'b> {
     bed: &'b Bed,
@@ -98,6 +100,34 @@ fn attaches_by_path(bed: &Bed) {
     works(&container);
     container.end();
     bed.assert_nothing_left();
+}
+
+fn the_container_cannot_trace_rnet(bed: &Bed) {
+    // Root of the container's user namespace may trace what joins it; what it sees then would be the host's files.
+    let container = Container::new(bed);
+    let script = "import ctypes, time
+trace = ctypes.CDLL(None).ptrace
+SEIZE = 0x4206
+print('looking', flush=True)
+until = time.time() + 3
+while time.time() < until:
+    last = int(open('/proc/loadavg').read().split()[4])
+    for pid in range(last - 2, last + 5):
+        try: is_rnet = open(f'/proc/{pid}/comm').read().startswith('rnet')
+        except OSError: continue
+        if is_rnet and trace(SEIZE, pid, 0, 0) == 0: print('traced', pid, flush=True)";
+    bed.write("/tmp/trace.py", script);
+    let enter = format!("exec nsenter --user --preserve-credentials --net -t {}", container.pid);
+    let tracer = bed.sh(&format!("{enter} python3 /tmp/trace.py")).spawn();
+    tracer.wait_for("looking");
+    for turn in 0..15 {
+        let rnet = format!("timeout -s KILL 0.1 rnet attach --foreground --ifname t{turn} --pid {}", container.pid);
+        bed.sh(&rnet).output();
+    }
+    let out = tracer.wait(Duration::from_secs(10));
+    out.assert_code(0);
+    assert_eq!(out.stdout.trim(), "looking", "{out}");
+    container.end();
 }
 
 fn stays_in_the_foreground_if_asked(bed: &Bed) {
