@@ -21,7 +21,8 @@ pub enum Fork {
 
 /// Forks, with the child in new namespaces. Refused with EBUSY in a process that has several threads.
 pub fn fork_into(namespaces: CloneFlags) -> nix::Result<Fork> {
-    let threads = std::fs::read_dir("/proc/self/task").map_err(|_| Errno::ENOSYS)?.count();
+    let tasks = std::fs::read_dir("/proc/self/task");
+    let threads = tasks.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?.count();
     if threads != 1 {
         return Err(Errno::EBUSY);
     }

@@ -57,6 +57,7 @@ fn contradictions_are_named(bed: &Bed) {
     fails(bed, &["run", "-4", "-6", "--", "echo"], 2, &["--ipv4-only", "--ipv6-only"]);
     fails(bed, &["run", "--address", "10.9.9.9", "--", "echo"], 2, &["10.9.9.9", "10.0.2.0/24"]);
     fails(bed, &["run", "--gateway", "10.0.2.100", "--", "echo"], 2, &["10.0.2.100"]);
+    fails(bed, &["run", "--outbound-addr", "224.0.0.1", "--", "echo"], 2, &["224.0.0.1", "multicast"]);
     fails(bed, &["run", "--mtu", "1000", "--", "echo"], 2, &["1000", "1280"]);
     fails(bed, &["run", "--cidr", "10.0.2.0/31", "--", "echo"], 2, &["10.0.2.0/31"]);
     fails(bed, &["run", "--cidr6", "10.0.2.0/24", "--", "echo"], 2, &["--cidr6"]);
