@@ -31,6 +31,10 @@ pub(super) fn copy_up(directory: &Path) -> Result<(), Error> {
     }
     for entry in fs::read_dir(&hidden).step(operation())? {
         let name = entry.step(operation())?.file_name();
+        // The directory is such a copy itself, as in `rnet run` within `rnet run`: its links lead to its own originals.
+        if name == ORIGINALS {
+            continue;
+        }
         // A link's own target may be relative, so it is copied rather than linked to.
         let target = fs::read_link(hidden.join(&name)).unwrap_or_else(|_| Path::new(ORIGINALS).join(&name));
         symlink(target, directory.join(&name)).step(operation())?;
