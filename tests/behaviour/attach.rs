@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
 use crate::bed::{BOTH, Bed, CONTAINER4, Proc, Side, User, WORLD4, eventually, port};
 
 both!(
@@ -13,6 +15,7 @@ both!(
     exit_descriptor_ends_it,
     pid_file_names_the_process,
     a_signal_ends_it_and_leaves_the_namespace,
+    a_signal_that_the_caller_ignores_does_not,
     ends_with_the_namespace_it_joined_by_path,
     options_are_shared_with_run,
     dies_without_a_trace,
@@ -98,6 +101,21 @@ fn attaches_by_path(bed: &Bed) {
     let userns = if bed.user == User::Root { String::new() } else { format!("--userns {ns}/user") };
     attach(bed, &format!("--netns {ns}/net {userns}"));
     works(&container);
+    container.end();
+    bed.assert_nothing_left();
+}
+
+fn a_signal_that_the_caller_ignores_does_not(bed: &Bed) {
+    // As `nohup rnet attach --foreground` is started.
+    let container = Container::new(bed);
+    let mut process = bed.sh(&format!("trap '' HUP; exec rnet attach --foreground --pid {}", container.pid)).spawn();
+    assert!(eventually(Duration::from_secs(5), || container.sh("ip -o link").contains("tap0")), "no tap");
+    std::thread::sleep(Duration::from_millis(300));
+    process.signal(Signal::SIGHUP);
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(process.is_running(), "it ended: {}", process.stderr());
+    process.signal(Signal::SIGTERM);
+    process.wait(Duration::from_secs(5));
     container.end();
     bed.assert_nothing_left();
 }
