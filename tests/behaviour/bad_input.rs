@@ -14,7 +14,7 @@ both!(
     an_unwritable_log,
 );
 
-only!(Plain as_user: forbidden_user_namespaces, absent_newuidmap, exhausted_ids);
+only!(Plain as_user: forbidden_user_namespaces, absent_newuidmap, exhausted_ids, exhausted_processes);
 
 /// Fails with `code` and one message that has all the words; the command was not started and nothing is left.
 fn fails(bed: &Bed, arguments: &[&str], code: i32, words: &[&str]) -> Out {
@@ -157,4 +157,10 @@ fn exhausted_ids(bed: &Bed) {
     assert_eq!(all.stdout, "", "{all}");
     auto.assert_code(0);
     assert_eq!(auto.stdout.lines().count(), 1, "{auto}");
+}
+
+fn exhausted_processes(bed: &Bed) {
+    let out = bed.sh("exec prlimit --nproc=1 rnet run -- echo started").output();
+    out.assert_code(1).assert_stderr(&["ulimit -u"]);
+    assert_eq!(out.stdout, "", "{out}");
 }
