@@ -21,7 +21,8 @@ pub enum Fork {
 
 /// Forks, with the child in new namespaces. Refused with EBUSY in a process that has several threads.
 pub fn fork_into(namespaces: CloneFlags) -> nix::Result<Fork> {
-    let threads = std::fs::read_dir("/proc/self/task").map_err(|_| Errno::ENOSYS)?.count();
+    let tasks = std::fs::read_dir("/proc/self/task");
+    let threads = tasks.map_err(|error| Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)))?.count();
     if threads != 1 {
         return Err(Errno::EBUSY);
     }
@@ -161,6 +162,15 @@ pub fn pidfd(pid: Pid) -> nix::Result<OwnedFd> {
 pub fn default_action(signal: Signal) -> nix::Result<()> {
     // SAFETY: no handler of ours is installed.
     unsafe { nix::sys::signal::signal(signal, SigHandler::SigDfl) }.map(drop)
+}
+
+/// Whether this process ignores a signal.
+pub fn is_ignored(signal: Signal) -> bool {
+    // SAFETY: sigaction is plain data, for which zeroes are valid.
+    let mut action: libc::sigaction = unsafe { std::mem::zeroed() };
+    // SAFETY: nothing is changed; the call writes the present action to a structure that outlives it.
+    let asked = unsafe { libc::sigaction(signal as libc::c_int, std::ptr::null(), &raw mut action) };
+    asked == 0 && action.sa_sigaction == libc::SIG_IGN
 }
 
 /// Ends this process at once, without running anything of the parent's that a fork has copied.

@@ -95,6 +95,9 @@ fn unused<A: Family>(low: &Low, faults: &mut Faults) -> Option<Subnet<A>> {
 /// An address that this host has.
 fn own_address<A: Family + Into<IpAddr>>(text: &str) -> Result<A, String> {
     let address: A = text.parse().map_err(|_| format!("must be an {} address", A::NAME))?;
+    if address.into().is_multicast() {
+        return Err("is a multicast address: nothing can come from it".into());
+    }
     match UdpSocket::bind((address.into(), 0)) {
         Ok(_) => Ok(address),
         Err(error) => Err(format!("is not an address that this host can use: {error}")),

@@ -1,7 +1,7 @@
 //! resolv.conf(5): what the host's says, and the one a container gets.
 
 use std::fmt::Write;
-use std::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 const DNS_PORT: u16 = 53;
 
@@ -52,7 +52,13 @@ impl ResolvConf {
 /// An address with an optional scope (`fe80::1%eth0`).
 fn nameserver(word: &str) -> Option<SocketAddr> {
     let Some((address, scope)) = word.split_once('%') else {
-        return Some(SocketAddr::new(word.parse().ok()?, DNS_PORT));
+        // "Any address" means this host, and its answers come from the loopback address.
+        let address = match word.parse().ok()? {
+            IpAddr::V4(address) if address.is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+            IpAddr::V6(address) if address.is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+            address => address,
+        };
+        return Some(SocketAddr::new(address, DNS_PORT));
     };
     let address: Ipv6Addr = address.parse().ok()?;
     let scope = scope.parse().or_else(|_| nix::net::if_::if_nametoindex(scope)).ok()?;
@@ -73,6 +79,12 @@ mod tests {
         assert_eq!(conf.nameservers[1], SocketAddrV6::new("fe80::1".parse().unwrap(), 53, 0, 7).into());
         assert_eq!(conf.nameservers.len(), 2);
         assert_eq!(conf.other_lines, ["search a.example", "options edns0"]);
+    }
+
+    #[test]
+    fn any_address_is_this_host() {
+        let conf = ResolvConf::parse("nameserver 0.0.0.0\nnameserver ::\n");
+        assert_eq!(conf.nameservers, ["127.0.0.1:53".parse().unwrap(), "[::1]:53".parse().unwrap()]);
     }
 
     #[test]

@@ -80,7 +80,7 @@ fn serve(
     // The joiner takes the namespaces along: no descriptor here may keep them alive.
     let joiner = Joiner::start(namespaces, &attach.network)?;
     let Some(watch) = set_up(&signals, &stack, joiner, attach.exit_fd.as_ref(), watch)? else {
-        return Ok(());
+        return Err(Error::Reported("told to end by the descriptor of --exit-fd before the network was ready".into()));
     };
     let pid_file = attach.pid_file.map(PidFile::write).transpose()?;
     if let Some(caller) = caller {

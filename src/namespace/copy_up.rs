@@ -58,6 +58,10 @@ impl Mirror<'_> {
     fn fill(&mut self, relative: &Path, depth: usize) -> io::Result<()> {
         for entry in fs::read_dir(self.hidden.join(relative))? {
             let entry = entry?;
+            // The directory is such a copy itself, as in `rnet run` within `rnet run`: its links lead to its own originals.
+            if depth == 0 && entry.file_name() == ORIGINALS {
+                continue;
+            }
             let relative = relative.join(entry.file_name());
             self.entries += 1;
             let copied = match entry.metadata() {

@@ -13,6 +13,9 @@ pub(super) fn user_namespace(errno: Errno) -> Option<String> {
                 .into()
         }));
     }
+    if errno == Errno::EAGAIN {
+        return Some("the user's limit of processes is reached: see `ulimit -u`".into());
+    }
     if errno == Errno::EUSERS {
         return Some("user namespaces are nested 32 deep already".into());
     }

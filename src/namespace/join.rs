@@ -11,6 +11,7 @@ use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
 use nix::sched::{CloneFlags, setns, unshare};
+use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
@@ -153,6 +154,9 @@ impl Drop for Joiner {
 
 fn join(channel: &Channel, namespaces: &Namespaces, network: &Network) -> Result<(), Error> {
     let ifname = &network.ifname;
+    // Root of the container's user namespace may trace what is in it, and from here on this process is, with the host's
+    // files before it.
+    prctl::set_dumpable(false).step("hide from the container")?;
     namespaces.enter_userns()?;
     let device = match unshare(CloneFlags::CLONE_NEWNET) {
         Ok(()) => {

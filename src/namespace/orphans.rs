@@ -15,9 +15,13 @@ const PATIENCE: Duration = Duration::from_secs(1);
 /// How long they are killed for at the most: one that the kernel holds in an uninterruptible wait cannot be waited for.
 const KILLING: Duration = Duration::from_secs(2);
 
-/// Makes this process the one that orphans below it come to (PR_SET_CHILD_SUBREAPER).
-pub(super) fn adopt() -> nix::Result<()> {
-    prctl::set_child_subreaper(true)
+/// Children that this process had before it became rnet: what a shell started, and went on by `exec rnet`.
+pub(super) struct Strangers(Vec<Pid>);
+
+/// Makes this process the one that orphans below it come to (PR_SET_CHILD_SUBREAPER). To be called before it forks.
+pub(super) fn adopt() -> nix::Result<Strangers> {
+    prctl::set_child_subreaper(true)?;
+    Ok(Strangers(children().collect()))
 }
 
 /// Reaps orphans that have ended. `known` are the processes that others wait for.
@@ -29,14 +33,14 @@ pub(super) fn reap(known: &[Pid]) {
     }
 }
 
-/// Ends all children but `stack`: they are asked first, then killed, and so are those that come to light when their
-/// parents end.
-pub(super) fn end_all(stack: Pid) {
+/// Ends all children but `stack` and those that are no business of rnet's: they are asked first, then killed, and so are
+/// those that come to light when their parents end.
+pub(super) fn end_all(stack: Pid, strangers: &Strangers) {
     let start = Instant::now();
     let mut asked = Vec::new();
     let mut pause = Duration::from_millis(1);
     loop {
-        let children = children(stack);
+        let children: Vec<Pid> = children().filter(|pid| *pid != stack && !strangers.0.contains(pid)).collect();
         if children.is_empty() || start.elapsed() > PATIENCE + KILLING {
             return;
         }
@@ -58,8 +62,8 @@ pub(super) fn end_all(stack: Pid) {
     }
 }
 
-/// The children of this process but `stack`.
-fn children(stack: Pid) -> Vec<Pid> {
+/// The children of this process.
+fn children() -> impl Iterator<Item = Pid> {
     let own = getpid();
     let listed = std::fs::read_to_string(format!("/proc/self/task/{own}/children"));
     let pids: Vec<Pid> = match listed {
@@ -67,7 +71,7 @@ fn children(stack: Pid) -> Vec<Pid> {
         // A kernel without CONFIG_PROC_CHILDREN.
         Err(_) => processes().filter(|pid| parent(*pid) == Some(own)).collect(),
     };
-    pids.into_iter().filter(|pid| *pid != stack).collect()
+    pids.into_iter()
 }
 
 fn processes() -> impl Iterator<Item = Pid> {

@@ -1,8 +1,10 @@
 //! A file with a process's id in it, for as long as the process lives.
 
-use std::fs;
-use std::path::PathBuf;
+use std::fs::{self, File};
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
 
+use nix::errno::Errno;
 use nix::unistd::getpid;
 
 use super::error::{Error, Step};
@@ -17,17 +19,27 @@ impl PidFile {
     /// Writes the file.
     pub(super) fn write(path: PathBuf) -> Result<PidFile, Error> {
         let text = format!("{}\n", getpid());
-        // Beside it first: a reader sees the whole number or no file.
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".{}", getpid()));
-        let beside = path.with_file_name(name);
-        let written = fs::write(&beside, &text).and_then(|()| fs::rename(&beside, &path));
-        if written.is_err() {
-            let _ = fs::remove_file(&beside);
-        }
-        written.step(format!("write the process id to {}", path.display()))?;
+        replace(&path, &text).step(format!("write the process id to {}", path.display()))?;
         Ok(PidFile { path, text })
     }
+}
+
+/// Writes beside it first: a reader sees the whole number or no file.
+fn replace(path: &Path, text: &str) -> io::Result<()> {
+    // To put a file in the place of a device, as of /dev/null, would take the device away from everybody.
+    if fs::symlink_metadata(path).is_ok_and(|file| !file.is_file() && !file.is_symlink()) {
+        return Err(Errno::EEXIST.into());
+    }
+    let mut name = path.file_name().unwrap_or_default().to_owned();
+    name.push(format!(".{}", getpid()));
+    let beside = path.with_file_name(name);
+    // Where others may make files too, nobody's link is followed.
+    let mut file = File::options().write(true).create_new(true).open(&beside)?;
+    let written = file.write_all(text.as_bytes()).and_then(|()| fs::rename(&beside, path));
+    if written.is_err() {
+        let _ = fs::remove_file(&beside);
+    }
+    written
 }
 
 impl Drop for PidFile {
@@ -54,5 +66,22 @@ mod tests {
         drop(file);
         assert!(path.exists());
         fs::remove_file(path).unwrap();
+    }
+
+    #[test]
+    fn it_takes_the_place_of_nothing_but_files_and_follows_no_link() {
+        let directory = std::env::temp_dir().join(format!("rnet-pid-place-{}", getpid()));
+        fs::create_dir(&directory).unwrap();
+        let pipe = directory.join("pipe");
+        nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        assert!(PidFile::write(pipe.clone()).is_err());
+        assert!(pipe.symlink_metadata().is_ok_and(|file| !file.is_file()));
+
+        let victim = directory.join("victim");
+        fs::write(&victim, "precious").unwrap();
+        std::os::unix::fs::symlink(&victim, directory.join(format!("pid.{}", getpid()))).unwrap();
+        assert!(PidFile::write(directory.join("pid")).is_err());
+        assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
+        fs::remove_dir_all(directory).unwrap();
     }
 }

@@ -15,7 +15,7 @@ use super::command::Command;
 use super::error::{Error, Step};
 use super::hints;
 use super::mapping;
-use super::orphans;
+use super::orphans::{self, Strangers};
 use super::signals::Signals;
 use super::stack::Stack;
 use super::supervise::wait;
@@ -28,11 +28,11 @@ pub fn run(run: &Run) -> Result<u8, Error> {
     let log_file = log::init(&run.log)?;
     let maps = mapping::plan(run.map_user, run.map_ids)?;
     let signals = Signals::take()?;
-    orphans::adopt().step("adopt the command's orphans")?;
+    let strangers = orphans::adopt().step("adopt the command's orphans")?;
     let command = Command::start(run)?;
     let stack = Stack::start(&run.network, &log_file, Presence::Foreground)?;
     maps.write(command.pid)?;
-    let mut session = Session { signals, command, stack, network: Fate::Serving };
+    let mut session = Session { signals, command, stack, strangers, network: Fate::Serving };
     session.set_up()?;
     session.supervise()
 }
@@ -42,6 +42,7 @@ struct Session {
     signals: Signals,
     command: Command,
     stack: Stack,
+    strangers: Strangers,
     network: Fate,
 }
 
@@ -112,7 +113,7 @@ impl Session {
     /// Waits for the command's end, and ends what it leaves behind.
     fn supervise(&mut self) -> Result<u8, Error> {
         let code = self.wait_for_command();
-        orphans::end_all(self.stack.pid());
+        orphans::end_all(self.stack.pid(), &self.strangers);
         code
     }
 

@@ -16,28 +16,37 @@ const TAKEN: [Signal; 11] =
     [SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGALRM, SIGWINCH, SIGTSTP, SIGCONT, SIGCHLD];
 
 /// Signals as they come, in place of their actions.
-pub(super) struct Signals(SignalFd);
+pub(super) struct Signals {
+    fd: SignalFd,
+    /// Those that the caller wanted ignored, as nohup(1) does: they are for the command alone.
+    ignored: SigSet,
+}
 
 impl Signals {
     /// Takes signals from here on. A forked process inherits that they wait; see [`restore`].
     pub(super) fn take() -> Result<Signals, Error> {
         let set = SigSet::from_iter(TAKEN);
+        let ignored = TAKEN.into_iter().filter(|signal| sys::is_ignored(*signal)).collect();
         set.thread_block().step("block signals")?;
         // A caller that ignores it would have the kernel reap our processes.
         sys::default_action(SIGCHLD).step("wait for processes")?;
-        SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).map(Signals).step("receive signals")
+        let fd = SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK).step("receive signals")?;
+        Ok(Signals { fd, ignored })
     }
 
     /// The next signal, if one has come.
     pub(super) fn next(&self) -> Result<Option<Received>, Error> {
-        let info = self.0.read_signal().step("receive signals")?;
-        Ok(info.and_then(|info| Some(Received { signal: Signal::try_from(info.ssi_signo as i32).ok()?, info })))
+        let info = self.fd.read_signal().step("receive signals")?;
+        Ok(info.and_then(|info| {
+            let signal = Signal::try_from(info.ssi_signo as i32).ok()?;
+            Some(Received { signal, info, is_ignored: self.ignored.contains(signal) })
+        }))
     }
 }
 
 impl AsFd for Signals {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        self.0.as_fd()
+        self.fd.as_fd()
     }
 }
 
@@ -52,12 +61,13 @@ pub(super) struct Received {
     /// Which.
     pub signal: Signal,
     info: siginfo,
+    is_ignored: bool,
 }
 
 impl Received {
-    /// Whether it asks a program to end.
+    /// Whether it asks this program to end.
     pub(super) fn is_fatal(&self) -> bool {
-        matches!(self.signal, SIGHUP | SIGINT | SIGQUIT | SIGTERM)
+        !self.is_ignored && matches!(self.signal, SIGHUP | SIGINT | SIGQUIT | SIGTERM)
     }
 
     /// Tells the command, unless it knows already.

@@ -64,7 +64,10 @@ pub fn keep_ids(uid: u32, gid: u32) -> Result<(), Error> {
     }
     fs::write("/proc/self/setgroups", "deny").layer("deny setgroups")?;
     fs::write("/proc/self/gid_map", format!("{gid} {gid} 1")).layer("map the own group")?;
-    fs::write("/proc/self/uid_map", format!("{uid} {uid} 1")).layer("map the own user")
+    fs::write("/proc/self/uid_map", format!("{uid} {uid} 1")).layer("map the own user")?;
+    // A further user namespace would give every capability back. Where /proc/sys is read-only the door stays open.
+    let _ = fs::write("/proc/sys/user/max_user_namespaces", "0");
+    Ok(())
 }
 
 /// The effective ids of this process, to be kept.

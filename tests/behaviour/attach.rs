@@ -3,6 +3,8 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
 use crate::bed::{BOTH, Bed, CONTAINER4, Proc, Side, User, WORLD4, eventually, port};
 
 both!(
@@ -13,10 +15,13 @@ both!(
     exit_descriptor_ends_it,
     pid_file_names_the_process,
     a_signal_ends_it_and_leaves_the_namespace,
+    a_signal_that_the_caller_ignores_does_not,
     ends_with_the_namespace_it_joined_by_path,
     options_are_shared_with_run,
     dies_without_a_trace,
 );
+
+only!(Plain as_user: the_container_cannot_trace_rnet);
 
 /// Namespaces as an engine makes them: a network, and for the plain user a user namespace around it.
 pub struct Container<'b> {
@@ -98,6 +103,49 @@ fn attaches_by_path(bed: &Bed) {
     works(&container);
     container.end();
     bed.assert_nothing_left();
+}
+
+fn a_signal_that_the_caller_ignores_does_not(bed: &Bed) {
+    // As `nohup rnet attach --foreground` is started.
+    let container = Container::new(bed);
+    let mut process = bed.sh(&format!("trap '' HUP; exec rnet attach --foreground --pid {}", container.pid)).spawn();
+    assert!(eventually(Duration::from_secs(5), || container.sh("ip -o link").contains("tap0")), "no tap");
+    std::thread::sleep(Duration::from_millis(300));
+    process.signal(Signal::SIGHUP);
+    std::thread::sleep(Duration::from_millis(300));
+    assert!(process.is_running(), "it ended: {}", process.stderr());
+    process.signal(Signal::SIGTERM);
+    process.wait(Duration::from_secs(5));
+    container.end();
+    bed.assert_nothing_left();
+}
+
+fn the_container_cannot_trace_rnet(bed: &Bed) {
+    // Root of the container's user namespace may trace what joins it; what it sees then would be the host's files.
+    let container = Container::new(bed);
+    let script = "import ctypes, time
+trace = ctypes.CDLL(None).ptrace
+SEIZE = 0x4206
+print('looking', flush=True)
+until = time.time() + 3
+while time.time() < until:
+    last = int(open('/proc/loadavg').read().split()[4])
+    for pid in range(last - 2, last + 5):
+        try: is_rnet = open(f'/proc/{pid}/comm').read().startswith('rnet')
+        except OSError: continue
+        if is_rnet and trace(SEIZE, pid, 0, 0) == 0: print('traced', pid, flush=True)";
+    bed.write("/tmp/trace.py", script);
+    let enter = format!("exec nsenter --user --preserve-credentials --net -t {}", container.pid);
+    let tracer = bed.sh(&format!("{enter} python3 /tmp/trace.py")).spawn();
+    tracer.wait_for("looking");
+    for turn in 0..15 {
+        let rnet = format!("timeout -s KILL 0.1 rnet attach --foreground --ifname t{turn} --pid {}", container.pid);
+        bed.sh(&rnet).output();
+    }
+    let out = tracer.wait(Duration::from_secs(10));
+    out.assert_code(0);
+    assert_eq!(out.stdout.trim(), "looking", "{out}");
+    container.end();
 }
 
 fn stays_in_the_foreground_if_asked(bed: &Bed) {

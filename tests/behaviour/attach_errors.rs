@@ -10,7 +10,9 @@ both!(
     a_link_of_that_name_exists,
     one_target_and_only_one,
     a_bad_descriptor,
+    an_exit_descriptor_that_is_at_its_end,
     an_unwritable_pid_file,
+    a_pid_file_in_a_devices_place,
 );
 
 only!(Plain as_user: someone_elses_namespace);
@@ -72,6 +74,23 @@ fn an_unwritable_pid_file(bed: &Bed) {
     let container = Container::new(bed);
     fails(bed, &format!("--pid {} --pid-file /no/such/dir/pid", container.pid), 1, &["/no/such/dir/pid"]);
     assert!(!container.sh("ip -o link").contains("tap0"));
+    container.end();
+}
+
+fn an_exit_descriptor_that_is_at_its_end(bed: &Bed) {
+    let container = Container::new(bed);
+    let out = bed.sh(&format!("rnet attach --pid {} --exit-fd 9 9</dev/null", container.pid)).output();
+    out.assert_code(1).assert_stderr(&["--exit-fd"]);
+    assert!(!container.sh("ip -o link").contains("tap0"));
+    container.end();
+}
+
+fn a_pid_file_in_a_devices_place(bed: &Bed) {
+    let container = Container::new(bed);
+    bed.sh("mkfifo /tmp/pipe").ok();
+    let out = bed.rnet(&["attach", "--pid", &container.pid.to_string(), "--pid-file", "/tmp/pipe"]).output();
+    out.assert_code(1).assert_stderr(&["/tmp/pipe"]);
+    bed.sh("test -p /tmp/pipe && rm /tmp/pipe").ok();
     container.end();
 }
 

@@ -14,7 +14,7 @@ both!(
     an_unwritable_log,
 );
 
-only!(Plain as_user: forbidden_user_namespaces, absent_newuidmap, exhausted_ids);
+only!(Plain as_user: forbidden_user_namespaces, absent_newuidmap, exhausted_ids, exhausted_processes);
 
 /// Fails with `code` and one message that has all the words; the command was not started and nothing is left.
 fn fails(bed: &Bed, arguments: &[&str], code: i32, words: &[&str]) -> Out {
@@ -57,6 +57,7 @@ fn contradictions_are_named(bed: &Bed) {
     fails(bed, &["run", "-4", "-6", "--", "echo"], 2, &["--ipv4-only", "--ipv6-only"]);
     fails(bed, &["run", "--address", "10.9.9.9", "--", "echo"], 2, &["10.9.9.9", "10.0.2.0/24"]);
     fails(bed, &["run", "--gateway", "10.0.2.100", "--", "echo"], 2, &["10.0.2.100"]);
+    fails(bed, &["run", "--outbound-addr", "224.0.0.1", "--", "echo"], 2, &["224.0.0.1", "multicast"]);
     fails(bed, &["run", "--mtu", "1000", "--", "echo"], 2, &["1000", "1280"]);
     fails(bed, &["run", "--cidr", "10.0.2.0/31", "--", "echo"], 2, &["10.0.2.0/31"]);
     fails(bed, &["run", "--cidr6", "10.0.2.0/24", "--", "echo"], 2, &["--cidr6"]);
@@ -156,4 +157,10 @@ fn exhausted_ids(bed: &Bed) {
     assert_eq!(all.stdout, "", "{all}");
     auto.assert_code(0);
     assert_eq!(auto.stdout.lines().count(), 1, "{auto}");
+}
+
+fn exhausted_processes(bed: &Bed) {
+    let out = bed.sh("exec prlimit --nproc=1 rnet run -- echo started").output();
+    out.assert_code(1).assert_stderr(&["ulimit -u"]);
+    assert_eq!(out.stdout, "", "{out}");
 }

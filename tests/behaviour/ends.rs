@@ -11,6 +11,7 @@ both!(
     heavy_the_stack_is_killed,
     killed_while_it_sets_up,
     the_command_ends_before_its_children,
+    the_callers_own_children_live_on,
     the_terminal_goes_away,
     the_reader_of_the_output_goes_away,
 );
@@ -105,6 +106,12 @@ fn the_command_ends_before_its_children(bed: &Bed) {
     out.assert_code(4);
     assert!(out.elapsed < Duration::from_secs(5), "{out}");
     bed.assert_nothing_left();
+}
+
+fn the_callers_own_children_live_on(bed: &Bed) {
+    // A shell that becomes rnet leaves it children that rnet did not start: a process substitution, a job.
+    let out = bed.sh("bash -c '(sleep 0.5; echo survived) & exec rnet run -- true' | cat").ok();
+    assert_eq!(out, "survived");
 }
 
 fn the_terminal_goes_away(bed: &Bed) {

@@ -103,6 +103,12 @@ fn the_stack_holds_no_rights(bed: &Bed) {
         assert_eq!(field(set), "0000000000000000", "{set}\n{status}");
     }
     assert_eq!(field("NoNewPrivs:"), "1");
+    // Nor can it get them in a further user namespace.
+    let pid = found[0].file_name().unwrap().to_string_lossy().into_owned();
+    let enter = format!("nsenter --preserve-credentials --user --target {pid}");
+    let limit = bed.root(Side::Host, &format!("{enter} cat /proc/sys/user/max_user_namespaces")).ok();
+    assert_eq!(limit, "0", "a limit on user namespaces");
+    assert_ne!(bed.root(Side::Host, "cat /proc/sys/user/max_user_namespaces").ok(), "0", "only for the stack");
     // Its network is the host's, and the tap's network is not held by it in any other way.
     let same_net =
         std::fs::read_link(found[0].join("ns/net")).unwrap() == std::fs::read_link(bed.path("/proc/1/ns/net")).unwrap();

@@ -121,6 +121,10 @@ fn copies_a_directory_up(bed: &Bed) {
         "set -e; echo 1 >/etc/rnet-test-file; echo 2 >/run/x; mkdir /run/docker; test -d /run/user",
     )
     .ok();
+    // One within another, whose links lead through both.
+    let inner = "set -e; grep -q root /etc/passwd; cat /etc/outer; test -d /etc/ssl; echo 3 >/etc/inner";
+    let outer = format!("echo outer >/etc/outer; rnet run --copy-up /etc -- sh -c '{inner}'; test ! -e /etc/inner");
+    assert_eq!(bed.run("--copy-up /etc", &outer).ok(), "outer");
 }
 
 fn reads_a_configuration_file(bed: &Bed) {
