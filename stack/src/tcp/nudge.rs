@@ -66,17 +66,32 @@ impl LastSeen {
         };
     }
 
+    /// Whether a segment acknowledges something new, or tells another window.
+    pub(crate) fn is_outdone_by(&self, segment: &TcpSegment<'_>) -> bool {
+        let ahead = segment.ack.wrapping_sub(self.ack) as i32;
+        segment.flags.contains(TcpFlags::ACK) && (ahead > 0 || (ahead == 0 && segment.window != self.window))
+    }
+
+    /// Tells the socket what a segment acknowledges, as if the segment were the one that it waits for, `expected`.
+    ///
+    /// smoltcp looks at nothing of a segment outside its window, not even the acknowledgement (RFC 9293 section 3.10.7.4
+    /// wants that looked at when the window is closed). A container that has sent a few bytes beyond a window that then
+    /// closed sends all its acknowledgements from there; with both directions full, neither would ever move again.
+    pub(crate) fn acknowledge(
+        now: Instant,
+        engine: &mut Engine,
+        endpoint: &mut Endpoint,
+        expected: u32,
+        segment: &TcpSegment<'_>,
+    ) -> Option<usize> {
+        let said = LastSeen { seq: expected, ack: segment.ack, window: segment.window, ..LastSeen::default() };
+        let packet = said.acknowledgement(&key(endpoint)?);
+        engine.feed(now, &mut endpoint.set, &packet)
+    }
+
     /// Repeats the container's last acknowledgement until the socket retransmits. Returns when it wants its turn.
     pub(crate) fn nudge(&self, now: Instant, engine: &mut Engine, endpoint: &mut Endpoint) -> Option<Instant> {
-        let socket = endpoint.socket();
-        let (Some(local), Some(remote)) = (socket.local_endpoint(), socket.remote_endpoint()) else { return None };
-        let key = FlowKey {
-            guest: remote.addr.into(),
-            guest_port: remote.port,
-            remote: local.addr.into(),
-            remote_port: local.port,
-        };
-        let packet = self.acknowledgement(&key);
+        let packet = self.acknowledgement(&key(endpoint)?);
         // The first may count as news, the next three as duplicates.
         for _ in 0..4 {
             engine.feed(now, &mut endpoint.set, &packet);
@@ -115,4 +130,16 @@ impl LastSeen {
         packet.extend_from_slice(&[0; 4]);
         packet
     }
+}
+
+/// The flow that an endpoint serves.
+fn key(endpoint: &mut Endpoint) -> Option<FlowKey> {
+    let socket = endpoint.socket();
+    let (local, remote) = (socket.local_endpoint()?, socket.remote_endpoint()?);
+    Some(FlowKey {
+        guest: remote.addr.into(),
+        guest_port: remote.port,
+        remote: local.addr.into(),
+        remote_port: local.port,
+    })
 }

@@ -172,3 +172,41 @@ fn nothing_is_taken_that_the_ring_has_no_room_for() {
         assert!(!got.is_empty() && got == bytes(0, got.len()));
     }
 }
+
+/// Both directions full, and the container has sent a little beyond the closed window: what it acknowledges must count all
+/// the same, or neither side ever moves again.
+#[test]
+fn an_acknowledgement_from_beyond_a_closed_window_counts() {
+    for (beyond, payload) in [(48, 0), (48, 48), (0, 48)] {
+        let mut raw = Raw::new(Limits::default());
+        let mut end = End::open(40000, 80, &mut raw);
+        // The host takes nothing more, and its ring fills.
+        let full = super::host::CAPACITY + RingClass::Large.receive_bytes();
+        let mut sent = 0;
+        while sent < full {
+            let piece = (full - sent).min(16_384);
+            let seen = end.write(ACK, bytes(sent, piece), &mut raw);
+            end.take(&seen);
+            sent += piece;
+        }
+        raw.pass(MS * 20);
+        raw.host.conns[0].peer_write(bytes(0, 200_000));
+        let seen = raw.turn();
+        let (first, _) = end.take(&seen);
+        assert!((59_000..=60_000).contains(&first.len()), "a window full: {}", first.len());
+        // Beyond the window, as after one that shrank by rounding.
+        end.seq = end.seq.wrapping_add(beyond);
+        let mut got = first.len();
+        let mut seen = raw.send(&end.segment(ACK, bytes(0, payload)));
+        for _ in 0..200 {
+            let (read, _) = end.take(&seen);
+            assert_eq!(read, bytes(got, read.len()));
+            got += read.len();
+            if got == 200_000 {
+                break;
+            }
+            seen = raw.send(&end.segment(ACK, bytes(0, payload)));
+        }
+        assert_eq!(got, 200_000, "with {payload} bytes, {beyond} beyond the window");
+    }
+}

@@ -169,6 +169,10 @@ impl OpenFlow {
             return None;
         }
         let before = self.endpoint.state();
+        let expected = self.expected();
+        let astray = (segment.seq != expected || self.is_closed_to(segment))
+            && self.last_seen.is_outdone_by(segment)
+            && self.is_synchronized(segment);
         self.last_seen.note(segment);
         if !segment.payload.is_empty() {
             self.active = now;
@@ -177,7 +181,13 @@ impl OpenFlow {
         // A FIN is worth as much as bulk: its sender may be waiting for nothing else.
         let fin = segment.flags.contains(TcpFlags::FIN);
         self.unacknowledged += if fin { BULK } else { segment.payload.len() };
-        let reply = engine.feed(now, &mut self.endpoint.set, packet);
+        let reply = if astray {
+            let reply = LastSeen::acknowledge(now, engine, &mut self.endpoint, expected, segment);
+            // That was all there is to a bare acknowledgement.
+            if segment.payload.is_empty() && !fin { reply } else { engine.feed(now, &mut self.endpoint.set, packet) }
+        } else {
+            engine.feed(now, &mut self.endpoint.set, packet)
+        };
         let after = self.endpoint.state();
         if after != before {
             match after {
@@ -189,6 +199,26 @@ impl OpenFlow {
             }
         }
         reply
+    }
+
+    /// The sequence number that the container's next byte in order has.
+    fn expected(&mut self) -> u32 {
+        let finished =
+            matches!(self.endpoint.state(), State::CloseWait | State::LastAck | State::Closing | State::TimeWait);
+        let queued = self.endpoint.socket().recv_queue() as u32;
+        self.taken.wrapping_add(queued).wrapping_add(u32::from(finished))
+    }
+
+    /// Whether the receive window is, or by rounding may be, closed to a segment with data.
+    fn is_closed_to(&mut self, segment: &TcpSegment<'_>) -> bool {
+        const ROUNDING: usize = 1 << 10;
+        let socket = self.endpoint.socket();
+        !segment.payload.is_empty() && socket.recv_capacity() - socket.recv_queue() < ROUNDING
+    }
+
+    /// Whether a segment is one of an open connection: no SYN, no reset.
+    fn is_synchronized(&self, segment: &TcpSegment<'_>) -> bool {
+        !self.half_open() && !segment.flags.contains(TcpFlags::SYN) && !segment.flags.contains(TcpFlags::RST)
     }
 
     /// Whether a segment reaches beyond the receive ring before smoltcp can tell.
