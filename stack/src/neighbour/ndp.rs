@@ -83,14 +83,22 @@ fn solicited_neighbour(config: &LinkConfig, v6: &LinkV6, question: &Question<'_>
     }
     let answers = match config.answer {
         Answer::Own => own,
-        // Link-local addresses but ours are the container's.
-        Answer::All => own || !(target.is_unicast_link_local() || target.is_unspecified() || target.is_loopback()),
+        // Link-local addresses but ours are the container's, and some are nobody's.
+        Answer::All => own || anyone(target),
     };
     if !answers {
         return None;
     }
     let ethernet = Ethernet { src: config.mac, dst: question.src_mac };
     neighbour_advertisement(ethernet, target, question.src, target, Solicited::Yes).ok()
+}
+
+/// Whether some host may have this address.
+fn anyone(address: Ipv6Addr) -> bool {
+    !(address.is_unicast_link_local()
+        || address.is_unspecified()
+        || address.is_loopback()
+        || address.to_ipv4_mapped().is_some())
 }
 
 fn advertisement(config: &LinkConfig, v6: &LinkV6, search: &[u8], dst_mac: MacAddr, dst: Ipv6Addr) -> Option<Vec<u8>> {

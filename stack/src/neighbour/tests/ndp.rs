@@ -58,7 +58,7 @@ fn which_addresses_are_answered_for() {
         assert!(answers(&own, target) && answers(&all, target));
     }
     assert!(!answers(&own, "2001:db8::1") && answers(&all, "2001:db8::1"));
-    for never in ["fd00::100", "fe80::64", "ff02::1", "::", "::1"] {
+    for never in ["fd00::100", "fe80::64", "ff02::1", "::", "::1", "::ffff:192.0.2.1"] {
         assert!(!answers(&own, never) && !answers(&all, never), "{never}");
     }
 }
