@@ -31,6 +31,11 @@ const DATAGRAMS_A_TURN: usize = 64;
 /// Errors that are taken from one socket's queue in a turn.
 const ERRORS_A_TURN: usize = 16;
 
+/// How long the loop goes on after it was told to stop while the container's last bytes are on their way, and how long it
+/// waits for a sign of life meanwhile.
+const LINGER: Duration = Duration::from_millis(1500);
+const LINGER_IDLE: Duration = Duration::from_millis(300);
+
 const EVENTS: usize = 256;
 const FRAME_MAX: usize = VNET_HEADER_LEN + 14 + 65535;
 
@@ -84,6 +89,8 @@ pub struct Worker {
     /// Sockets that may hold more than they could give in their turn.
     unfinished: Unfinished,
     epoch: Clock,
+    /// When the loop ends at the latest, once it was told to stop.
+    stopping: Option<Clock>,
     /// Kept open: it is watched by its number.
     _stop: OwnedFd,
 }
@@ -116,6 +123,7 @@ impl Worker {
             flushed: Flushed::All,
             unfinished: Unfinished::default(),
             epoch: Clock::now(),
+            stopping: None,
             _stop: stop,
         })
     }
@@ -123,6 +131,7 @@ impl Worker {
     /// Runs until it is told to stop or the tap device is gone.
     pub fn run(&mut self) -> Result<End, Error> {
         let mut events = Events::with_capacity(EVENTS);
+        let mut heard = Clock::now();
         loop {
             let wait = self.wait();
             match self.poll.poll(&mut events, wait) {
@@ -134,7 +143,8 @@ impl Worker {
             for event in &events {
                 match Source::of(event.token()) {
                     Some(Source::Tap) => self.tap = TapState::MayHaveMore,
-                    Some(Source::Stop) => return Ok(End::Stopped),
+                    // What the container sent before it ended is still delivered.
+                    Some(Source::Stop) => self.stopping = self.stopping.or(Some(Clock::now() + LINGER)),
                     Some(Source::Tcp(flow)) => self.tcp_event(now, flow, event),
                     Some(Source::Udp(mapping)) => {
                         if event.is_error() {
@@ -163,6 +173,13 @@ impl Worker {
                 self.stack.handle_timeout(now, &mut self.edge);
             }
             self.flushed = self.stack.flush(now, &mut self.edge);
+            if !events.is_empty() {
+                heard = Clock::now();
+            }
+            let quiet = heard.elapsed() >= LINGER_IDLE;
+            if self.stopping.is_some_and(|end| quiet || self.stack.tcp_settled() || Clock::now() >= end) {
+                return Ok(End::Stopped);
+            }
             if self.edge.tcp.reset_delay().is_some() {
                 self.edge.tcp.poll_resets(Clock::now());
             }
@@ -184,10 +201,8 @@ impl Worker {
             let micros = at.total_micros().saturating_sub(now.total_micros());
             Duration::from_micros(u64::try_from(micros).unwrap_or(0))
         });
-        match (timer, self.edge.tcp.reset_delay()) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        }
+        let linger = self.stopping.map(|_| LINGER_IDLE);
+        [timer, self.edge.tcp.reset_delay(), linger].into_iter().flatten().min()
     }
 
     fn read_frames(&mut self, now: Instant) {

@@ -112,6 +112,11 @@ impl<M: RingMemory> Stack<M> {
         self.tcp.connecting(flow)
     }
 
+    /// Whether all that the container has sent on its TCP flows is with the host, ends included.
+    pub fn tcp_settled(&mut self) -> bool {
+        self.tcp.settled()
+    }
+
     /// Tells what a connected flow's host socket has become ready for.
     pub fn tcp_ready(&mut self, flow: FlowId, ready: Readiness) {
         self.tcp.host_ready(flow, ready);

@@ -272,6 +272,14 @@ impl<M: RingMemory> TcpFlows<M> {
         }
     }
 
+    /// Whether every open flow has passed on all that the container sent, its end included.
+    pub(crate) fn settled(&mut self) -> bool {
+        self.flows.iter_mut().all(|(_, flow)| match &mut flow.phase {
+            Phase::Open(open) => open.is_settled(),
+            Phase::Connecting(_) => true,
+        })
+    }
+
     /// Whether a flow's host side is still connecting.
     pub(crate) fn connecting(&self, id: FlowId) -> bool {
         matches!(self.flows.get(id.0 as usize), Some(Flow { phase: Phase::Connecting(_), .. }))

@@ -147,6 +147,11 @@ impl OpenFlow {
         matches!(self.guest, GuestSide::Gone(_))
     }
 
+    /// Whether the host has all that the container sent, and its end.
+    pub(crate) fn is_settled(&mut self) -> bool {
+        self.guest != GuestSide::Open && self.endpoint.socket().recv_queue() == 0
+    }
+
     /// Whether the host socket is still there to be closed.
     pub(crate) fn host_open(&self) -> bool {
         self.host != HostSide::Broken
