@@ -22,6 +22,8 @@ const IP_MAX: usize = 65535;
 pub(crate) struct Engine {
     iface: Interface,
     buffer: Box<[u8]>,
+    /// Room for a packet that smoltcp is shown otherwise than it came.
+    pub(crate) shown: Vec<u8>,
 }
 
 impl Engine {
@@ -31,13 +33,21 @@ impl Engine {
         config.random_seed = seed;
         let mut iface = Interface::new(config, &mut OnePacket::new(None, &mut buffer), now);
         iface.set_any_ip(true);
-        Engine { iface, buffer }
+        Engine { iface, buffer, shown: Vec::new() }
     }
 
     /// Feeds a packet to a flow's socket; returns the length of the IP packet that answers it at once, if any.
     pub(crate) fn feed(&mut self, now: Instant, set: &mut SocketSet<'static>, packet: &[u8]) -> Option<usize> {
         let mut device = OnePacket::new(Some(packet), &mut self.buffer);
         self.iface.poll_ingress_single(now, &mut device, set);
+        device.written()
+    }
+
+    /// Feeds the packet in [`Engine::shown`].
+    pub(crate) fn feed_shown(&mut self, now: Instant, set: &mut SocketSet<'static>) -> Option<usize> {
+        let Engine { iface, buffer, shown } = self;
+        let mut device = OnePacket::new(Some(shown), buffer);
+        iface.poll_ingress_single(now, &mut device, set);
         device.written()
     }
 
@@ -57,6 +67,13 @@ impl Engine {
     pub(crate) fn deadline(&mut self, now: Instant, set: &SocketSet<'static>) -> Option<Instant> {
         // A socket that wants the turn at once although it has just had it would spin; let it wait for a moment.
         self.iface.poll_at(now, set).map(|at| if at <= now { now + Duration::from_millis(1) } else { at })
+    }
+
+    /// The TCP segment of the emitted packet of `len` bytes.
+    pub(crate) fn segment(&mut self, len: usize) -> &mut [u8] {
+        let packet = self.buffer(len).get_mut(IP_START..).unwrap_or_default();
+        let header_len = if packet.first().is_some_and(|first| first >> 4 == 6) { 40 } else { 20 };
+        packet.get_mut(header_len..).unwrap_or_default()
     }
 
     /// The emitted packet of `len` bytes, with room for an Ethernet header and the edge's header before it.

@@ -3,6 +3,7 @@
 //! While the host connects, a flow is no more than the container's SYN, so that the container learns the true outcome and
 //! a flood of SYNs costs no buffers.
 
+mod detour;
 mod emit;
 mod endpoint;
 mod engine;
@@ -135,7 +136,7 @@ impl<M: RingMemory> TcpFlows<M> {
                 Err(DropReason::SynRetransmission)
             }
             Phase::Open(open) => {
-                let reply = open.segment(now, &mut self.engine, packet.bytes, segment);
+                let reply = open.segment(now, id, &mut self.engine, packet, segment, edge);
                 if !open.half_open() && flow.half_open {
                     flow.half_open = false;
                     self.half_open -= 1;

@@ -5,6 +5,7 @@
 //! whole segments beyond the window) is then never sent again: data waits, and the socket asks for no turn. Three
 //! duplicate acknowledgements make it retransmit and arm its timer (RFC 5681 section 3.2).
 
+use super::detour::Detour;
 use super::endpoint::Endpoint;
 use super::engine::Engine;
 use crate::Instant;
@@ -72,7 +73,8 @@ impl LastSeen {
         segment.flags.contains(TcpFlags::ACK) && (ahead > 0 || (ahead == 0 && segment.window != self.window))
     }
 
-    /// Tells the socket what a segment acknowledges, as if the segment were the one that it waits for, `expected`.
+    /// Tells the socket what a segment acknowledges, as if the segment were the one that it waits for, `expected` by the
+    /// socket's own count.
     ///
     /// smoltcp looks at nothing of a segment outside its window, not even the acknowledgement (RFC 9293 section 3.10.7.4
     /// wants that looked at when the window is closed). A container that has sent a few bytes beyond a window that then
@@ -90,8 +92,15 @@ impl LastSeen {
     }
 
     /// Repeats the container's last acknowledgement until the socket retransmits. Returns when it wants its turn.
-    pub(crate) fn nudge(&self, now: Instant, engine: &mut Engine, endpoint: &mut Endpoint) -> Option<Instant> {
-        let packet = self.acknowledgement(&key(endpoint)?);
+    pub(crate) fn nudge(
+        &self,
+        now: Instant,
+        detour: Detour,
+        engine: &mut Engine,
+        endpoint: &mut Endpoint,
+    ) -> Option<Instant> {
+        let shown = LastSeen { seq: detour.inward(self.seq), ..*self };
+        let packet = shown.acknowledgement(&key(endpoint)?);
         // The first may count as news, the next three as duplicates.
         for _ in 0..4 {
             engine.feed(now, &mut endpoint.set, &packet);

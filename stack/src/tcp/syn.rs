@@ -53,7 +53,7 @@ impl HeldSyn {
 }
 
 /// Makes the IP header state the length that the packet has.
-fn state_length(packet: &mut [u8]) {
+pub(crate) fn state_length(packet: &mut [u8]) {
     let len = packet.len() as u16;
     if let [first, _, total @ ..] = packet
         && *first >> 4 == 4

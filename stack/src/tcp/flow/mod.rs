@@ -1,16 +1,18 @@
 //! One open flow: bytes between its host socket and its smoltcp socket, and how either end's close reaches the other.
 
+mod direct;
 mod host;
 
 use smoltcp::socket::tcp::State;
 
+use super::detour::Detour;
 use super::emit::{Framing, finish};
 use super::endpoint::{ACK_DELAY, BULK, Endpoint};
 use super::engine::Engine;
 use super::nudge::LastSeen;
 use super::syn::HeldSyn;
 use crate::edge::{Close, Edge, FlowId};
-use crate::frame::{TcpFlags, TcpSegment};
+use crate::frame::{IpPacket, TcpFlags, TcpSegment};
 use crate::{Duration, Instant};
 
 /// What the host's events told about a flow's socket since it was last found wanting (edge-triggered readiness).
@@ -70,6 +72,10 @@ pub(crate) struct OpenFlow {
     unacknowledged: usize,
     /// The sequence number of the first byte that was not yet taken from the receive ring.
     taken: u32,
+    /// Bytes that went to the host without passing the receive ring.
+    detour: Detour,
+    /// The end of the farthest segment that came out of order; of no meaning once everything before it has come.
+    beyond: u32,
     /// Whether the last turn ended with more to receive and room for it.
     unfinished: bool,
     /// Whether smoltcp knows the window that the container was told.
@@ -118,6 +124,8 @@ impl OpenFlow {
             unacknowledged: 0,
             unfinished: false,
             taken: syn.seq.wrapping_add(1),
+            detour: Detour::default(),
+            beyond: syn.seq.wrapping_add(1),
             window_known: false,
             host: HostSide::Open,
             guest: GuestSide::Open,
@@ -158,12 +166,14 @@ impl OpenFlow {
     }
 
     /// Feeds a segment of the container's to the flow. Returns the length of the packet that answers it at once.
-    pub(crate) fn segment(
+    pub(crate) fn segment<E: Edge>(
         &mut self,
         now: Instant,
+        id: FlowId,
         engine: &mut Engine,
-        packet: &[u8],
+        packet: &IpPacket<'_>,
         segment: &TcpSegment<'_>,
+        edge: &mut E,
     ) -> Option<usize> {
         self.heard = now;
         // Three repetitions make smoltcp retransmit; with only a FIN underway it then stops its timer and sends nothing.
@@ -187,12 +197,18 @@ impl OpenFlow {
         let fin = segment.flags.contains(TcpFlags::FIN);
         self.unacknowledged += if fin { BULK } else { segment.payload.len() };
         let reply = if astray {
-            let reply = LastSeen::acknowledge(now, engine, &mut self.endpoint, expected, segment);
+            let seq = self.detour.inward(expected);
+            let reply = LastSeen::acknowledge(now, engine, &mut self.endpoint, seq, segment);
             // That was all there is to a bare acknowledgement.
-            if segment.payload.is_empty() && !fin { reply } else { engine.feed(now, &mut self.endpoint.set, packet) }
+            if segment.payload.is_empty() && !fin { reply } else { self.feed(now, engine, packet, segment) }
+        } else if self.may_go_straight(segment, expected) {
+            self.feed_straight(now, id, engine, packet, segment, edge)
         } else {
-            engine.feed(now, &mut self.endpoint.set, packet)
+            self.feed(now, engine, packet, segment)
         };
+        if let Some(len) = reply {
+            self.detour.outward(engine.segment(len));
+        }
         let after = self.endpoint.state();
         if after != before {
             match after {
@@ -276,6 +292,7 @@ impl OpenFlow {
 
     fn emit<E: Edge>(&mut self, now: Instant, engine: &mut Engine, framing: &Framing, edge: &mut E) -> bool {
         let Some(len) = engine.emit(now, &mut self.endpoint.set) else { return false };
+        self.detour.outward(engine.segment(len));
         self.unacknowledged = 0;
         self.window_known = !self.half_open();
         let buffer = engine.buffer(len);
@@ -335,7 +352,7 @@ impl OpenFlow {
         }
         let mut deadline = engine.deadline(now, &self.endpoint.set);
         if deadline.is_none() && self.endpoint.socket().send_queue() > 0 {
-            deadline = self.last_seen.nudge(now, engine, &mut self.endpoint);
+            deadline = self.last_seen.nudge(now, self.detour, engine, &mut self.endpoint);
         }
         let limit = self.limit.filter(|limit| *limit > now);
         Outcome::Open(match (deadline, limit) {
