@@ -64,7 +64,8 @@ pub(crate) struct Wire {
 
 impl Wire {
     pub(crate) fn new(config: &Config) -> Wire {
-        let framing = Framing { guest: config.guest_mac, own: config.link.mac, mtu: config.link.mtu };
+        let framing =
+            Framing { guest: config.guest_mac, own: config.link.mac, mtu: config.link.mtu, window: usize::MAX };
         Wire { framing, next_id: 1, scratch: Vec::new() }
     }
 

@@ -16,6 +16,8 @@ pub(crate) struct Framing {
     pub(crate) own: MacAddr,
     /// MTU of the tap device in bytes.
     pub(crate) mtu: u16,
+    /// The largest window that a flow may open, bytes.
+    pub(crate) window: usize,
 }
 
 const TCP_PROTOCOL: u16 = 6;

@@ -9,6 +9,7 @@ mod endpoint;
 mod engine;
 mod flow;
 mod nudge;
+mod pace;
 mod reset;
 mod sweep;
 mod syn;
@@ -32,6 +33,7 @@ use emit::finish;
 use endpoint::Stock;
 use engine::{Engine, IP_START};
 use flow::{OpenFlow, Outcome};
+use pace::{Manner, Pace};
 use sweep::SWEEP;
 use syn::HeldSyn;
 
@@ -63,7 +65,8 @@ pub(crate) struct TcpFlows<M> {
     engine: Engine,
     stock: Stock<M>,
     timers: Timers,
-    due: Vec<FlowId>,
+    /// Flows whose turn it is.
+    pace: Pace,
     half_open: usize,
     limits: Limits,
     /// Flows whose rings were written since their pages were given back.
@@ -74,8 +77,9 @@ pub(crate) struct TcpFlows<M> {
 struct Flow {
     key: FlowKey,
     phase: Phase,
-    /// Whether it is in `due`.
+    /// Whether it waits for its turn.
     due: bool,
+    manner: Manner,
     /// Whether it is in `touched`.
     touched: bool,
     /// Whether it counts as half open.
@@ -98,7 +102,7 @@ impl<M: RingMemory> TcpFlows<M> {
             engine: Engine::new(seed, now),
             stock: Stock::new(memory, limits.buffer_bytes, limits.tcp_flows),
             timers: Timers::default(),
-            due: Vec::new(),
+            pace: Pace::default(),
             half_open: 0,
             limits,
             touched: Vec::new(),
@@ -193,6 +197,7 @@ impl<M: RingMemory> TcpFlows<M> {
             key,
             phase: Phase::Connecting(HeldSyn::new(packet.bytes, packet.header_len, segment)),
             due: false,
+            manner: Manner::default(),
             touched: false,
             half_open: true,
             named: true,
@@ -291,32 +296,43 @@ impl<M: RingMemory> TcpFlows<M> {
             && !flow.due
         {
             flow.due = true;
-            self.due.push(id);
+            self.pace.push(id, flow.manner);
         }
     }
 
     /// Gives every flow that something happened to its turn; says whether some need another one at once.
     pub(crate) fn flush<E: Edge>(&mut self, now: Instant, framing: &Framing, edge: &mut E) -> Flushed {
-        let mut due = std::mem::take(&mut self.due);
-        for id in due.drain(..) {
-            self.turn(now, id, framing, edge);
+        let framing = Framing { window: self.pace.window(), ..*framing };
+        let mut quick = std::mem::take(&mut self.pace.quick);
+        for id in quick.drain(..) {
+            self.turn(now, id, &framing, edge);
         }
-        if self.due.is_empty() {
+        if self.pace.quick.is_empty() {
             // Its room is worth keeping.
-            self.due = due;
-            return Flushed::All;
+            self.pace.quick = quick;
         }
-        Flushed::Some
+        let mut left = self.pace.share(now).all;
+        for _ in 0..self.pace.bulk.len() {
+            if left == 0 {
+                break;
+            }
+            let Some(id) = self.pace.bulk.pop_front() else { break };
+            left = left.saturating_sub(self.turn(now, id, &framing, edge));
+        }
+        if self.pace.is_empty() { Flushed::All } else { Flushed::Some }
     }
 
-    fn turn<E: Edge>(&mut self, now: Instant, id: FlowId, framing: &Framing, edge: &mut E) {
-        let Some(flow) = self.flows.get_mut(id.0 as usize) else { return };
+    /// Gives a flow its turn; returns how many bytes it moved.
+    fn turn<E: Edge>(&mut self, now: Instant, id: FlowId, framing: &Framing, edge: &mut E) -> usize {
+        let Some(flow) = self.flows.get_mut(id.0 as usize) else { return 0 };
         flow.due = false;
-        let Phase::Open(open) = &mut flow.phase else { return };
-        let outcome = open.turn(now, id, &mut self.engine, framing, edge);
+        let Phase::Open(open) = &mut flow.phase else { return 0 };
+        let outcome = open.turn(now, id, self.pace.share(now).flow, &mut self.engine, framing, edge);
+        let moved = open.take_moved();
+        self.pace.note(now, &mut flow.manner, moved);
         if open.is_unfinished() {
             flow.due = true;
-            self.due.push(id);
+            self.pace.push(id, flow.manner);
         }
         if !flow.touched {
             flow.touched = true;
@@ -334,10 +350,12 @@ impl<M: RingMemory> TcpFlows<M> {
             }
             Outcome::Over => drop(self.remove(now, id)),
         }
+        moved
     }
 
     fn remove(&mut self, now: Instant, id: FlowId) -> Option<Phase> {
         let mut flow = self.flows.try_remove(id.0 as usize)?;
+        self.pace.forget(flow.manner);
         self.timers.disarm(id.0, &mut flow.armed);
         if flow.half_open {
             self.half_open -= 1;

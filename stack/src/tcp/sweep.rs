@@ -31,14 +31,18 @@ impl<M: RingMemory> TcpFlows<M> {
 
     fn sweep(&mut self, now: Instant) {
         let before = Instant::from_micros(now.total_micros() - SWEEP.total_micros() as i64);
-        let TcpFlows { flows, stock, touched, .. } = self;
+        let TcpFlows { flows, stock, touched, pace, .. } = self;
         // A number stands in the list twice when its flow ended and another took the number; the mark tells.
         touched.retain(|id| {
             let Some(flow) = flows.get_mut(id.0 as usize) else { return false };
             match &mut flow.phase {
                 Phase::Open(open) if flow.touched => {
                     flow.touched = false;
-                    open.active > before || !open.endpoint.release_pages(stock.memory())
+                    if open.active > before {
+                        return true;
+                    }
+                    pace.forget(std::mem::take(&mut flow.manner));
+                    !open.endpoint.release_pages(stock.memory())
                 }
                 _ => false,
             }

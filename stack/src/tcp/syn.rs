@@ -31,8 +31,8 @@ pub(crate) struct HeldSyn {
     pub(crate) mss: u16,
     /// Its sequence number.
     pub(crate) seq: u32,
-    /// By how many bits the container's windows are shifted.
-    pub(crate) window_shift: u8,
+    /// By how many bits the container's windows are shifted, if windows are shifted at all.
+    pub(crate) window_shift: Option<u8>,
 }
 
 impl HeldSyn {
@@ -44,12 +44,15 @@ impl HeldSyn {
         state_length(&mut packet);
         let options = packet.get_mut(tcp_start + 20..).unwrap_or_default();
         let mss = set_mss(options, u16::MAX - 40).unwrap_or(DEFAULT_MSS).max(MIN_MSS);
-        let window_shift = match option(options, WINDOW_SCALE, WINDOW_SCALE_LEN) {
-            Some([shift]) => (*shift).min(MAX_SHIFT),
-            _ => 0,
-        };
+        let window_shift = window_shift(options);
         HeldSyn { packet, mss, seq: segment.seq, window_shift }
     }
+}
+
+/// By how many bits the sender of a SYN with these options shifts its windows, if it can.
+pub(crate) fn window_shift(options: &mut [u8]) -> Option<u8> {
+    let [shift] = option(options, WINDOW_SCALE, WINDOW_SCALE_LEN)? else { return None };
+    Some((*shift).min(MAX_SHIFT))
 }
 
 /// Makes the IP header state the length that the packet has.

@@ -56,6 +56,7 @@ impl OpenFlow {
             let _ = self.endpoint.socket().recv(|first| (first.len(), ()));
             self.detour.add(sent - 1);
             self.taken = self.taken.wrapping_add(sent as u32);
+            self.moved += sent;
         }
         if sent == segment.payload.len() {
             return reply;

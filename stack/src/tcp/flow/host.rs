@@ -6,10 +6,6 @@ use super::{GuestSide, HostSide, OpenFlow, RESET_GRACE};
 use crate::Instant;
 use crate::edge::{Close, Edge, FlowId, HostError};
 
-/// Bytes that a flow takes from its host socket in one turn: a few super-segments, so that writes stay large, but not a whole
-/// ring, so that a flow with little to say does not wait for all the megabytes of the others.
-const TURN: usize = 128 << 10;
-
 impl OpenFlow {
     pub(super) fn send_to_host<E: Edge>(&mut self, now: Instant, id: FlowId, edge: &mut E) {
         let socket = self.endpoint.socket();
@@ -33,6 +29,7 @@ impl OpenFlow {
                 Ok(Ok((sent, all))) => {
                     self.taken = self.taken.wrapping_add(sent as u32);
                     self.active = now;
+                    self.moved += sent;
                     self.ready.writable = all;
                 }
                 Ok(Err(HostError::WouldBlock)) => self.ready.writable = false,
@@ -47,20 +44,20 @@ impl OpenFlow {
         }
     }
 
-    pub(super) fn receive_from_host<E: Edge>(&mut self, now: Instant, id: FlowId, edge: &mut E) {
+    pub(super) fn receive_from_host<E: Edge>(&mut self, now: Instant, id: FlowId, share: usize, edge: &mut E) {
         if !matches!(self.host, HostSide::Open | HostSide::Failed) {
             return;
         }
         let hang_up = self.ready.hang_up;
         let mut taken = 0;
         while (self.ready.readable || hang_up) && self.endpoint.socket().can_send() {
-            if taken >= TURN {
+            if taken >= share {
                 self.unfinished = true;
                 return;
             }
             self.endpoint.touch();
             let received = self.endpoint.socket().send(|space| {
-                let room = space.len().min(TURN);
+                let room = space.len().min(share);
                 match edge.tcp_receive(id, &mut space[..room]) {
                     Ok(received) => (received.min(room), Ok((received, room))),
                     Err(error) => (0, Err(error)),
@@ -77,6 +74,7 @@ impl OpenFlow {
                 Ok(Ok((received, room))) => {
                     self.active = now;
                     taken += received;
+                    self.moved += received;
                     // A short read has emptied the socket, unless an end of stream or an error waits behind it.
                     self.ready.readable = received >= room || hang_up;
                 }

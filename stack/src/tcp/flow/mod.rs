@@ -2,6 +2,7 @@
 
 mod direct;
 mod host;
+mod window;
 
 use smoltcp::socket::tcp::State;
 
@@ -14,6 +15,7 @@ use super::syn::HeldSyn;
 use crate::edge::{Close, Edge, FlowId};
 use crate::frame::{IpPacket, TcpFlags, TcpSegment};
 use crate::{Duration, Instant};
+use window::Offered;
 
 /// What the host's events told about a flow's socket since it was last found wanting (edge-triggered readiness).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -80,6 +82,10 @@ pub(crate) struct OpenFlow {
     unfinished: bool,
     /// Whether smoltcp knows the window that the container was told.
     window_known: bool,
+    /// What the container was told that it may send.
+    offered: Offered,
+    /// Bytes that passed either way since the end of the last turn.
+    moved: usize,
     host: HostSide,
     guest: GuestSide,
     /// The end of the patience that the current state calls for.
@@ -120,7 +126,9 @@ impl OpenFlow {
             endpoint,
             mss: syn.mss,
             ready,
-            last_seen: LastSeen::new(syn.window_shift),
+            last_seen: LastSeen::new(syn.window_shift.unwrap_or(0)),
+            offered: Offered::new(syn.seq.wrapping_add(1), syn.window_shift.is_some()),
+            moved: 0,
             unacknowledged: 0,
             unfinished: false,
             taken: syn.seq.wrapping_add(1),
@@ -208,6 +216,7 @@ impl OpenFlow {
         };
         if let Some(len) = reply {
             self.detour.outward(engine.segment(len));
+            self.offered.limit(engine.segment(len), usize::MAX);
         }
         let after = self.endpoint.state();
         if after != before {
@@ -263,11 +272,17 @@ impl OpenFlow {
         }
     }
 
-    /// Gives the flow its turn: bytes to the host, bytes from the host, packets to the container.
+    /// How many bytes passed either way since this was last asked.
+    pub(crate) fn take_moved(&mut self) -> usize {
+        std::mem::take(&mut self.moved)
+    }
+
+    /// Gives the flow its turn: bytes to the host, `share` bytes or so from the host, packets to the container.
     pub(crate) fn turn<E: Edge>(
         &mut self,
         now: Instant,
         id: FlowId,
+        share: usize,
         engine: &mut Engine,
         framing: &Framing,
         edge: &mut E,
@@ -275,7 +290,7 @@ impl OpenFlow {
         self.unfinished = false;
         self.send_to_host(now, id, edge);
         if !matches!(self.guest, GuestSide::Gone(_)) {
-            self.receive_from_host(now, id, edge);
+            self.receive_from_host(now, id, share, edge);
             self.pass_end_on();
             self.carry_reset(now, id, edge);
             self.emit_all(now, engine, framing, edge);
@@ -293,6 +308,7 @@ impl OpenFlow {
     fn emit<E: Edge>(&mut self, now: Instant, engine: &mut Engine, framing: &Framing, edge: &mut E) -> bool {
         let Some(len) = engine.emit(now, &mut self.endpoint.set) else { return false };
         self.detour.outward(engine.segment(len));
+        self.offered.limit(engine.segment(len), framing.window);
         self.unacknowledged = 0;
         self.window_known = !self.half_open();
         let buffer = engine.buffer(len);
