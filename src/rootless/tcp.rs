@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry};
-use rnet_stack::{Close, Family, FlowId, HostError};
+use rnet_stack::{Close, Family, FlowId, HostError, Readiness};
 use socket2::{Protocol, SockAddr, SockRef, Type};
 
 use super::host_error::host_error;
@@ -25,10 +25,37 @@ const RESET_POLL: Duration = Duration::from_millis(5);
 /// How many resets wait at once; beyond that they are sent without waiting.
 const RESETS_WAITING: usize = 256;
 
+/// What is sent first may be as long and still goes out at once in one segment, whatever the path (RFC 9293 section
+/// 3.7.1), so that Nagle's algorithm has nothing to hold back.
+const ONE_SEGMENT: usize = 536;
+
+/// A connected socket, or one that connects. Options are set when they first matter, which for a short connection is never.
+struct Stream {
+    socket: TcpStream,
+    /// Whether anything was sent.
+    sent: bool,
+    /// Whether Nagle's algorithm is off.
+    nodelay: bool,
+    /// Whether urgent bytes stay where they are in the stream.
+    inline: bool,
+}
+
+impl Stream {
+    /// Sends bytes at once: the container's own stack has decided what makes a segment.
+    fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        if !self.nodelay && (self.sent || bytes.len() > ONE_SEGMENT) {
+            self.nodelay = true;
+            self.socket.set_nodelay(true)?;
+        }
+        self.sent = true;
+        self.socket.write(bytes)
+    }
+}
+
 /// All TCP sockets of the packet loop.
 #[derive(Default)]
 pub struct TcpSockets {
-    streams: Slots<TcpStream>,
+    streams: Slots<Stream>,
     resets: Vec<(TcpStream, Instant)>,
 }
 
@@ -53,9 +80,6 @@ impl TcpSockets {
     ) -> io::Result<()> {
         let outbound = sockets::outbound_for(outbound, to.ip());
         let socket = sockets::open(&outbound, Family::of(to.ip()), Type::STREAM, Some(Protocol::TCP), None)?;
-        socket.set_tcp_nodelay(true)?;
-        // Urgent bytes stay where they are in the stream, as they do for a receiver that does not ask for them.
-        socket.set_out_of_band_inline(true)?;
         match socket.connect(&SockAddr::from(to)) {
             Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
             _ => {}
@@ -66,19 +90,36 @@ impl TcpSockets {
             Source::Tcp(flow).token(),
             Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY,
         )?;
-        self.streams.put(flow.0, stream);
+        self.streams.put(flow.0, Stream { socket: stream, sent: false, nodelay: false, inline: false });
         Ok(())
+    }
+
+    /// Tells that urgent bytes came: they stay where they are in the stream, as they do for a receiver that does not ask
+    /// for them.
+    pub fn urgent(&mut self, flow: FlowId) {
+        if let Some(stream) = self.streams.get_mut(flow.0)
+            && !std::mem::replace(&mut stream.inline, true)
+        {
+            // It fails for a socket that is gone, which has no urgent bytes either.
+            let _ = SockRef::from(&stream.socket).set_out_of_band_inline(true);
+        }
     }
 
     /// The outcome of a connect that had an event; `None` while it is still running.
     ///
     /// A socket that is neither connected nor has an error to tell, but hangs up, was connected and lost it already.
-    pub fn outcome(&mut self, flow: FlowId, hang_up: bool) -> Option<Result<(), HostError>> {
-        let stream = self.streams.get(flow.0)?;
+    pub fn outcome(&mut self, flow: FlowId, ready: Readiness) -> Option<Result<(), HostError>> {
+        let stream = &self.streams.get(flow.0)?.socket;
+        if ready.writable && !ready.hang_up {
+            // Nothing but an established connection can be written to (tcp_poll in net/ipv4/tcp.c).
+            return Some(Ok(()));
+        }
         match SockRef::from(stream).take_error() {
             Ok(None) => match stream.peer_addr() {
                 Ok(_) => Some(Ok(())),
-                Err(error) if error.kind() == io::ErrorKind::NotConnected => hang_up.then_some(Err(HostError::Reset)),
+                Err(error) if error.kind() == io::ErrorKind::NotConnected => {
+                    ready.hang_up.then_some(Err(HostError::Reset))
+                }
                 Err(error) => Some(Err(host_error(&error))),
             },
             Ok(Some(error)) | Err(error) => Some(Err(host_error(&error))),
@@ -88,7 +129,7 @@ impl TcpSockets {
     /// Sends bytes.
     pub fn send(&mut self, flow: FlowId, bytes: &[u8]) -> Result<usize, HostError> {
         let stream = self.streams.get_mut(flow.0).ok_or(HostError::Reset)?;
-        match stream.write(bytes) {
+        match stream.send(bytes) {
             Ok(0) => Err(HostError::WouldBlock),
             Ok(sent) => Ok(sent),
             Err(error) => Err(host_error(&error)),
@@ -98,14 +139,14 @@ impl TcpSockets {
     /// Receives bytes.
     pub fn receive(&mut self, flow: FlowId, space: &mut [u8]) -> Result<usize, HostError> {
         let stream = self.streams.get_mut(flow.0).ok_or(HostError::Reset)?;
-        stream.read(space).map_err(|error| host_error(&error))
+        stream.socket.read(space).map_err(|error| host_error(&error))
     }
 
     /// Ends the stream towards the peer.
     pub fn shutdown(&mut self, flow: FlowId) {
         if let Some(stream) = self.streams.get(flow.0) {
             // It fails when the peer is gone already, which the next receive tells.
-            let _ = stream.shutdown(std::net::Shutdown::Write);
+            let _ = stream.socket.shutdown(std::net::Shutdown::Write);
         }
     }
 
@@ -116,7 +157,7 @@ impl TcpSockets {
 
     /// Closes a flow's socket.
     pub fn close(&mut self, flow: FlowId, how: Close, registry: &Registry) {
-        let Some(mut stream) = self.streams.take(flow.0) else { return };
+        let Some(Stream { socket: mut stream, .. }) = self.streams.take(flow.0) else { return };
         if how == Close::Orderly {
             return;
         }

@@ -242,10 +242,13 @@ impl Worker {
             // A read stops short at urgent data too, with more behind it.
             hang_up: event.is_read_closed() || event.is_error() || event.is_priority(),
         };
+        if event.is_priority() {
+            self.edge.tcp.urgent(flow);
+        }
         if !self.stack.tcp_connecting(flow) {
             return self.stack.tcp_ready(flow, ready);
         }
-        match self.edge.tcp.outcome(flow, ready.hang_up) {
+        match self.edge.tcp.outcome(flow, ready) {
             None => {}
             Some(Ok(())) => self.stack.tcp_connected(now, flow, ready, &mut self.edge),
             Some(Err(error)) => {

@@ -40,7 +40,10 @@ impl OpenFlow {
         let finished = matches!(socket.state(), State::CloseWait | State::LastAck | State::Closing | State::TimeWait);
         if finished && socket.recv_queue() == 0 && self.guest == GuestSide::Open {
             self.guest = GuestSide::ShutDown;
-            edge.tcp_shutdown(id);
+            // When both ends are done the socket is closed in this very turn.
+            if socket.state() != State::TimeWait {
+                edge.tcp_shutdown(id);
+            }
         }
     }
 
