@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::attach::Container;
 use crate::bed::{BOTH, Bed, FAR4, FAR6, Out, Side, WORLD4, WORLD6, eventually, port};
+use crate::tcp_raw::RAW;
 
 both!(
     heavy_many_streams_at_once,
@@ -14,6 +15,7 @@ both!(
     pings,
     flows_that_rested,
     a_port_that_is_used_again_at_once,
+    segments_that_come_by_every_queue,
     fragments_of_one_datagram,
     each_thread_has_its_part_of_the_bounds,
     every_thread_holds_no_rights,
@@ -180,6 +182,42 @@ for host in ('{WORLD4}', '{WORLD6}'):
     for port in (30001, 30002, 30003): again(host, port, reset)"
         );
         bed.run_python(&format!("--threads {threads}"), &script).limit(60).ok();
+    }
+}
+
+fn segments_that_come_by_every_queue(bed: &Bed) {
+    let _peer = bed.peer();
+    // The kernel hashes what it takes for a frame's protocol, and a packet socket may call its frames what it likes.
+    let script = format!(
+        "{RAW}
+ME = socket.inet_aton('10.0.2.50')  # nobody's, so that the container's own TCP keeps out of it
+tap.settimeout(0.01)
+def send(data, name): tap.sendto(gate + mine + b'\\x08\\x00' + data, ('tap0', name))
+def look(p):
+    q = p[(p[0] & 15) * 4:]
+    if p[9] != 6 or struct.unpack('!H', q[2:4])[0] != 50001: return None
+    return struct.unpack('!HHIIBB', q[:14]) + (q[(q[12] >> 4) * 4:struct.unpack('!H', p[2:4])[0] - (p[0] & 15) * 4],)
+def exchange(seq, ack, flags, data, name, enough):
+    for attempt in range(5):
+        send(packet(segment(50001, ECHO, seq, ack, flags, data)), name); got = []
+        end = time.monotonic() + 1
+        while time.monotonic() < end:
+            got += answers(look, 0.01)
+            if enough(got): return got
+    check(False, 'no answer to', seq, flags, data, name, got)
+first = exchange(1000, 0, 2, b'', 0x4000, lambda got: any(each[5] == 0x12 for each in got))[0]
+seq, ack = 1001, first[2] + 1
+for turn in range(40):
+    data = b'segment %d' % turn; echoed = lambda got: b''.join(each[6] for each in got if each[2] >= ack).startswith(data)
+    exchange(seq, ack, 0x18, data, 0x4000 + turn, echoed); seq += len(data); ack += len(data)
+exchange(seq, ack, 0x11, b'', 0x4100, lambda got: any(each[5] & 1 for each in got))
+alive()"
+    );
+    for threads in THREADS {
+        let out = bed.run_python(&format!("--threads {threads} --log-level debug"), &script).output();
+        out.assert_code(0);
+        assert!(counted(&out, "diverted") > 5, "all came to the right thread by themselves: nothing was tested\n{out}");
+        assert_eq!(counted(&out, "tcp_flows_opened"), 2, "{out}");
     }
 }
 
