@@ -207,3 +207,65 @@ impl Drop for Member {
         self.team.end(End::Failed);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use rnet_stack::frame::Offload;
+
+    use super::*;
+
+    fn members(count: u32) -> Vec<Member> {
+        assemble(count).unwrap().into_iter().map(|(_, member)| member).collect()
+    }
+
+    #[test]
+    fn the_parts_of_a_limit_are_the_limit() {
+        let whole = Limits { tcp_flows: 10, ..Limits::default() };
+        let parts: Vec<Limits> = members(4).iter().map(|member| member.part(whole)).collect();
+        assert_eq!(parts.iter().map(|part| part.tcp_flows).collect::<Vec<_>>(), [3, 3, 2, 2]);
+        assert_eq!(parts.iter().map(|part| part.buffer_bytes).sum::<usize>(), whole.buffer_bytes);
+    }
+
+    #[test]
+    fn what_one_has_claimed_another_cannot_claim_or_release() {
+        let [one, two] = &members(2)[..] else { panic!() };
+        let claim = Claim::Udp { guest: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 7, dns: false };
+        assert_eq!((one.claim(&claim), two.claim(&claim)), (Ok(()), Err(Peer(0))));
+        two.release(&claim);
+        assert_eq!((two.owner(&claim), one.owner(&claim)), (Some(Peer(0)), None));
+        one.release(&claim);
+        assert_eq!((two.claim(&claim), one.owner(&claim)), (Ok(()), Some(Peer(1))));
+    }
+
+    #[test]
+    fn they_end_when_all_are_done_and_have_read_their_mail() {
+        let [one, two] = &mut members(2)[..] else { panic!() };
+        assert_eq!(one.is_done(true), None);
+        assert_eq!(one.is_done(false), None);
+        assert_eq!(two.is_done(true), None, "one has changed its mind");
+        let packet = Diverted { mac: MacAddr([2; 6]), packet: b"packet", offload: Offload::default() };
+        two.divert(Peer(0), &packet).unwrap();
+        assert_eq!(one.is_done(true), None, "it has mail");
+        let mail = one.collect();
+        assert_eq!(mail.iter().map(|packet| packet.packet.to_vec()).collect::<Vec<_>>(), [b"packet"]);
+        one.read(mail);
+        assert_eq!((one.is_done(true), two.ended()), (Some(End::Stopped), Some(End::Stopped)));
+    }
+
+    #[test]
+    fn one_that_goes_takes_the_others_along() {
+        let mut members = members(3);
+        drop(members.pop());
+        assert_eq!(members[0].ended(), Some(End::Failed));
+    }
+
+    #[test]
+    fn a_hardware_address_is_news_once() {
+        let [one, two] = &mut members(2)[..] else { panic!() };
+        let mac = MacAddr([2, 0, 0, 0, 0, 9]);
+        one.learned(mac);
+        assert_eq!((one.news_of_guest(), two.news_of_guest(), two.news_of_guest()), (None, Some(mac), None));
+    }
+}
