@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
 use tracing::level_filters::LevelFilter;
 
-use crate::config::{Limits, Log, LogFormat, Network, Outbound, ResolvConf, Subnet};
+use crate::config::{Limits, Log, LogFormat, Network, Outbound, ResolvConf, Subnet, THREADS_MAX};
 
 use super::faults::Faults;
 use super::low::Low;
@@ -12,6 +12,8 @@ use super::subnet::{Family, subnet};
 use super::value;
 
 const MTU_MAX: u16 = 65520;
+/// The least that one thread can serve a flow with.
+const BUFFER_MIN: usize = 64 << 10;
 /// RFC 8200 section 5.
 const MTU_MIN_IPV6: u16 = 1280;
 /// RFC 791 section 3.1: what every host takes.
@@ -30,6 +32,8 @@ pub(super) fn network(low: &Low, faults: &mut Faults) -> Option<Network> {
         }
         Err(message) => Err(message),
     });
+    let threads = low.parse("threads", faults, |text| value::number(text, 1, THREADS_MAX as u64));
+    let threads = threads.map_or(1, |threads| threads as usize);
     let network = Network {
         ifname: low.parse("ifname", faults, value::ifname).unwrap_or_else(|| "tap0".into()),
         mtu: mtu.unwrap_or(MTU_MAX),
@@ -43,7 +47,8 @@ pub(super) fn network(low: &Low, faults: &mut Faults) -> Option<Network> {
             interface: low.parse("outbound-if", faults, own_interface),
         },
         dns_upstream: ResolvConf::of_host().nameservers.first().copied(),
-        limits: limits(low, faults),
+        limits: limits(low, threads, faults),
+        threads,
     };
     (network.ipv4.is_some() == with_ipv4 && network.ipv6.is_some() == with_ipv6).then_some(network)
 }
@@ -109,7 +114,7 @@ fn own_interface(text: &str) -> Result<String, String> {
     nix::net::if_::if_nametoindex(text).map(|_| text.to_owned()).map_err(|_| "is not an interface of this host".into())
 }
 
-fn limits(low: &Low, faults: &mut Faults) -> Limits {
+fn limits(low: &Low, threads: usize, faults: &mut Faults) -> Limits {
     let default = Limits::default();
     let mut count = |name| low.parse(name, faults, value::count);
     let tcp_flows = count("max-tcp-flows").unwrap_or(default.tcp_flows);
@@ -125,6 +130,18 @@ fn limits(low: &Low, faults: &mut Faults) -> Limits {
         && half_open > tcp_flows
     {
         faults.push(given.place(), format!("is more than --max-tcp-flows, {tcp_flows}"));
+    }
+    let least = [
+        ("max-tcp-flows", limits.tcp_flows, threads),
+        ("max-half-open", limits.tcp_half_open, threads),
+        ("max-udp-mappings", limits.udp_mappings, threads),
+        ("max-icmp-mappings", limits.icmp_mappings, threads),
+        ("max-buffer", limits.buffer_bytes, threads * BUFFER_MIN),
+    ];
+    for (name, limit, least) in least {
+        if let Some(given) = low.get(name).filter(|_| threads > 1 && limit < least) {
+            faults.push(given.place(), format!("must be at least {least}: each of {threads} threads gets its part"));
+        }
     }
     limits
 }

@@ -6,6 +6,6 @@ mod process;
 mod resolv;
 
 pub use log::{Log, LogFormat};
-pub use network::{Limits, Network, Outbound, Subnet};
+pub use network::{Limits, Network, Outbound, Subnet, THREADS_MAX};
 pub use process::{Attach, MapIds, MapUser, Presence, Run, Target};
 pub use resolv::ResolvConf;

@@ -5,6 +5,9 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 pub use rnet_stack::Limits;
 use rnet_stack::frame::MacAddr;
 
+/// More threads than this have nothing to do: one carries several gigabits a second.
+pub const THREADS_MAX: usize = 16;
+
 /// A container's network: the tap device in its namespace and what answers behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Network {
@@ -26,6 +29,9 @@ pub struct Network {
     pub dns_upstream: Option<SocketAddr>,
     /// Bounds on what the container can make rnet hold.
     pub limits: Limits,
+    /// Threads that carry packets, each with a queue of the tap device and an equal part of the limits; from 1 to
+    /// [`THREADS_MAX`].
+    pub threads: usize,
 }
 
 /// The container's subnet in one address family.

@@ -9,6 +9,8 @@ use nix::sys::socket::{
     AddressFamily, ControlMessage, ControlMessageOwned, MsgFlags, SockFlag, SockType, recvmsg, sendmsg, socketpair,
 };
 
+use crate::config::THREADS_MAX;
+
 /// Longer texts are cut.
 const TEXT_MAX: usize = 4096;
 
@@ -17,8 +19,8 @@ const TEXT_MAX: usize = 4096;
 pub(super) enum Message {
     /// Go on.
     Go,
-    /// The tap device.
-    Tap(OwnedFd),
+    /// The tap device: a descriptor for each queue, at least one.
+    Tap(Vec<OwnedFd>),
     /// The network is there.
     Ready,
     /// It cannot be done, and why.
@@ -50,41 +52,41 @@ impl Channel {
 
     /// Sends a message.
     pub(super) fn send(&self, message: &Message) -> nix::Result<()> {
-        let (kind, text, fd): (u8, &str, Option<RawFd>) = match message {
-            Message::Go => (b'g', "", None),
-            Message::Tap(fd) => (b't', "", Some(fd.as_raw_fd())),
-            Message::Ready => (b'r', "", None),
-            Message::Failed(text) => (b'f', text, None),
-            Message::NotRun(127, text) => (b'n', text, None),
-            Message::NotRun(_, text) => (b'x', text, None),
+        let (kind, text, fds): (u8, &str, &[OwnedFd]) = match message {
+            Message::Go => (b'g', "", &[]),
+            Message::Tap(queues) => (b't', "", queues),
+            Message::Ready => (b'r', "", &[]),
+            Message::Failed(text) => (b'f', text, &[]),
+            Message::NotRun(127, text) => (b'n', text, &[]),
+            Message::NotRun(_, text) => (b'x', text, &[]),
         };
         let text = &text.as_bytes()[..text.len().min(TEXT_MAX)];
         let parts = [IoSlice::new(std::slice::from_ref(&kind)), IoSlice::new(text)];
-        let fds = fd.map(|fd| [fd]);
-        let rights = fds.as_ref().map(|fds| ControlMessage::ScmRights(fds));
+        let fds: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
+        let rights = (!fds.is_empty()).then_some(ControlMessage::ScmRights(&fds));
         sendmsg::<()>(self.0.as_raw_fd(), &parts, rights.as_slice(), MsgFlags::MSG_NOSIGNAL, None).map(drop)
     }
 
     /// Waits for a message; `None` when the other process has ended.
     pub(super) fn receive(&self) -> nix::Result<Option<Message>> {
         let mut bytes = [0; 1 + TEXT_MAX];
-        let mut space = cmsg_space!(RawFd);
-        let (length, fd) = loop {
+        let mut space = cmsg_space!([RawFd; THREADS_MAX]);
+        let (length, fds) = loop {
             let mut parts = [IoSliceMut::new(&mut bytes)];
             let flags = MsgFlags::MSG_CMSG_CLOEXEC;
             match recvmsg::<()>(self.0.as_raw_fd(), &mut parts, Some(&mut space), flags) {
-                Ok(received) => break (received.bytes, first_descriptor(received.cmsgs()?)),
+                Ok(received) => break (received.bytes, descriptors(received.cmsgs()?)),
                 Err(Errno::EINTR) => {}
                 Err(Errno::ECONNRESET) => return Ok(None),
                 Err(errno) => return Err(errno),
             }
         };
         let text = || String::from_utf8_lossy(&bytes[1..length]).into_owned();
-        Ok(match (bytes.first().filter(|_| length > 0), fd) {
+        Ok(match (bytes.first().filter(|_| length > 0), fds) {
             (None, _) => None,
             (Some(b'g'), _) => Some(Message::Go),
             (Some(b'r'), _) => Some(Message::Ready),
-            (Some(b't'), Some(fd)) => Some(Message::Tap(fd)),
+            (Some(b't'), fds) if !fds.is_empty() => Some(Message::Tap(fds)),
             (Some(b'f'), _) => Some(Message::Failed(text())),
             (Some(b'n'), _) => Some(Message::NotRun(127, text())),
             (Some(b'x'), _) => Some(Message::NotRun(126, text())),
@@ -99,14 +101,13 @@ impl AsFd for Channel {
     }
 }
 
-fn first_descriptor(messages: impl Iterator<Item = ControlMessageOwned>) -> Option<OwnedFd> {
-    let mut fds = messages.filter_map(|message| match message {
+fn descriptors(messages: impl Iterator<Item = ControlMessageOwned>) -> Vec<OwnedFd> {
+    let fds = messages.filter_map(|message| match message {
         ControlMessageOwned::ScmRights(fds) => Some(fds),
         _ => None,
     });
-    let fd = fds.next()?.first().copied()?;
-    // SAFETY: the kernel has just made it for this process; there is room for one only, so no other is forgotten.
-    Some(unsafe { OwnedFd::from_raw_fd(fd) })
+    // SAFETY: the kernel has just made each of them for this process, and tells of each once.
+    fds.flatten().map(|fd| unsafe { OwnedFd::from_raw_fd(fd) }).collect()
 }
 
 #[cfg(test)]
@@ -118,11 +119,16 @@ mod tests {
         let (a, b) = Channel::pair().unwrap();
         a.send(&Message::Failed("no".into())).unwrap();
         a.send(&Message::NotRun(127, "not found".into())).unwrap();
-        a.send(&Message::Tap(std::fs::File::open("/dev/null").unwrap().into())).unwrap();
+        let null = || OwnedFd::from(std::fs::File::open("/dev/null").unwrap());
+        for queues in [1, THREADS_MAX] {
+            a.send(&Message::Tap((0..queues).map(|_| null()).collect())).unwrap();
+        }
         drop(a);
         assert!(matches!(b.receive().unwrap(), Some(Message::Failed(text)) if text == "no"));
         assert!(matches!(b.receive().unwrap(), Some(Message::NotRun(127, text)) if text == "not found"));
-        assert!(matches!(b.receive().unwrap(), Some(Message::Tap(_))));
+        for queues in [1, THREADS_MAX] {
+            assert!(matches!(b.receive().unwrap(), Some(Message::Tap(fds)) if fds.len() == queues));
+        }
         assert!(b.receive().unwrap().is_none());
     }
 }

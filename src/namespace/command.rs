@@ -103,7 +103,7 @@ fn become_command(channel: &Channel, run: &Run, environment: &[CString], supervi
 }
 
 fn set_up(channel: &Channel, run: &Run) -> Result<(), Error> {
-    let device = tap::open(&run.network.ifname)?;
+    let device = tap::open(&run.network.ifname, run.network.threads)?;
     link::configure(&run.network)?;
     allow_ping();
     mounts::arrange(&run.copy_up, &run.network)?;

@@ -160,7 +160,7 @@ fn join(channel: &Channel, namespaces: &Namespaces, network: &Network) -> Result
     namespaces.enter_userns()?;
     let device = match unshare(CloneFlags::CLONE_NEWNET) {
         Ok(()) => {
-            let device = tap::open(ifname)?;
+            let device = tap::open(ifname, network.threads)?;
             link::move_to(ifname, namespaces.netns.as_fd())?;
             namespaces.enter_netns()?;
             device
@@ -172,7 +172,7 @@ fn join(channel: &Channel, namespaces: &Namespaces, network: &Network) -> Result
             );
             namespaces.enter_netns()?;
             channel.send(&Message::Go).step("report to the supervisor")?;
-            tap::open(ifname)?
+            tap::open(ifname, network.threads)?
         }
         Err(errno) => {
             return Err(errno).step_or("make a scratch network namespace", |_| {

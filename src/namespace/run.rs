@@ -105,7 +105,7 @@ impl Session {
         }
     }
 
-    fn give(&self, tap: std::os::fd::OwnedFd) -> Result<(), Error> {
+    fn give(&self, tap: Vec<std::os::fd::OwnedFd>) -> Result<(), Error> {
         let channel = self.stack.channel().ok_or(Error::Lost("the network stack"))?;
         channel.send(&Message::Tap(tap)).step("hand over the tap device")
     }

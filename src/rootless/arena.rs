@@ -18,6 +18,9 @@ struct Reservation {
     lent: usize,
 }
 
+// SAFETY: the mapping belongs to the process, not to a thread, and nobody else knows of it.
+unsafe impl Send for Reservation {}
+
 impl Arena {
     /// Reserves address space for as many flows of each class as `budget` bytes allow, `flows` at most. Memory is used
     /// only as rings fill.

@@ -5,13 +5,14 @@ use std::io::Write;
 use std::net::SocketAddr;
 
 use mio::Registry;
-use rnet_stack::frame::Offload;
-use rnet_stack::{Close, Edge, Family, FlowId, HEADROOM, HostError, Outgoing, PingId, UdpId};
+use rnet_stack::frame::{MacAddr, Offload};
+use rnet_stack::{Claim, Close, Diverted, Edge, Family, FlowId, HEADROOM, HostError, Outgoing, Peer, PingId, UdpId};
 use tracing::warn;
 
 use super::host_error::host_error;
 use super::ping::PingSockets;
 use super::tcp::TcpSockets;
+use super::team::Member;
 use super::udp::UdpSockets;
 use crate::config::Outbound;
 use crate::tap::offload::Offloads;
@@ -32,6 +33,8 @@ pub struct HostEdge {
     pub udp: UdpSockets,
     /// Sockets of echo mappings.
     pub ping: PingSockets,
+    /// The other workers, if there are any.
+    pub team: Option<Member>,
     registry: Registry,
     outbound: Outbound,
     warned_of_ping: bool,
@@ -39,13 +42,20 @@ pub struct HostEdge {
 
 impl HostEdge {
     /// An edge without sockets.
-    pub fn new(tap: File, registry: Registry, outbound: Outbound, offloads: Offloads) -> HostEdge {
+    pub fn new(
+        tap: File,
+        registry: Registry,
+        outbound: Outbound,
+        offloads: Offloads,
+        team: Option<Member>,
+    ) -> HostEdge {
         HostEdge {
             tap,
             refused_frames: 0,
             tcp: TcpSockets::default(),
             udp: UdpSockets::new(offloads),
             ping: PingSockets::default(),
+            team,
             registry,
             outbound,
             warned_of_ping: false,
@@ -117,5 +127,33 @@ impl Edge for HostEdge {
 
     fn ping_close(&mut self, mapping: PingId) {
         self.ping.close(mapping);
+    }
+
+    fn claim(&mut self, what: &Claim) -> Result<(), Peer> {
+        self.team.as_ref().map_or(Ok(()), |team| team.claim(what))
+    }
+
+    fn release(&mut self, what: &Claim) {
+        if let Some(team) = &self.team {
+            team.release(what);
+        }
+    }
+
+    fn owner(&mut self, what: &Claim) -> Option<Peer> {
+        self.team.as_ref()?.owner(what)
+    }
+
+    fn lead(&self) -> Option<Peer> {
+        self.team.as_ref()?.lead()
+    }
+
+    fn divert(&mut self, to: Peer, packet: &Diverted<'_>) -> Result<(), HostError> {
+        self.team.as_ref().map_or(Err(HostError::WouldBlock), |team| team.divert(to, packet))
+    }
+
+    fn learned(&mut self, mac: MacAddr) {
+        if let Some(team) = &mut self.team {
+            team.learned(mac);
+        }
     }
 }

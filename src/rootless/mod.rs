@@ -4,27 +4,31 @@ mod arena;
 mod edge;
 mod error_queue;
 mod host_error;
+mod mail;
 mod outq;
 mod ping;
+mod report;
 pub mod sandbox;
 mod slots;
 mod sockets;
 mod tcp;
+mod team;
 mod token;
 mod udp;
 mod udp_batch;
 mod udp_run;
 mod worker;
+mod workers;
 
 use std::io;
 use std::os::fd::OwnedFd;
 
 use rnet_stack::frame::MacAddr;
 use rnet_stack::neighbour::{Answer, LinkConfig, LinkV4, LinkV6};
-use tracing::info;
 
 use crate::config::{Network, Subnet};
-use worker::{End, Worker};
+
+pub use workers::Service;
 
 /// What ends the packet loop with an error.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +42,9 @@ pub enum Error {
         /// Why it failed.
         source: io::Error,
     },
+    /// A thread could not be made.
+    #[error("start a thread of the network stack: {0}; with `--threads 1` it needs none")]
+    Thread(io::Error),
     /// epoll_wait(2) failed.
     #[error("wait for events: {0}")]
     Wait(io::Error),
@@ -46,38 +53,12 @@ pub enum Error {
 /// The link's own hardware address: locally administered, and the same in every container, as the link is.
 const LINK_MAC: MacAddr = MacAddr([0x52, 0x55, 0x0a, 0x00, 0x02, 0x02]);
 
-/// The packet loop, ready to run.
-pub struct Service(Worker);
-
-impl Service {
-    /// Prepares to serve the tap device `tap` until `stop` is readable or hung up.
-    ///
-    /// # Errors
-    /// When the device is no tap device with vnet headers, or descriptors or memory are short.
-    pub fn new(tap: OwnedFd, network: &Network, stop: OwnedFd) -> Result<Service, Error> {
-        Worker::new(tap, network, stop).map(Service)
-    }
-
-    /// Serves until `stop` says so or the device is gone, which is the end of its namespace.
-    ///
-    /// # Errors
-    /// When the loop can no longer wait for events.
-    pub fn run(mut self) -> Result<(), Error> {
-        let end = self.0.run()?;
-        match end {
-            End::Stopped => info!("told to stop"),
-            End::DeviceGone => info!("the container's namespace is gone"),
-        }
-        self.0.report();
-        Ok(())
-    }
-}
-
-/// Serves the tap device until `stop` is readable or hung up, or the device is gone.
+/// Serves the queues of a tap device, each by a thread of its own, until `stop` is readable or hung up, or the device is
+/// gone.
 ///
 /// # Errors
 /// See [`Service::new`] and [`Service::run`].
-pub fn serve(tap: OwnedFd, network: &Network, stop: OwnedFd) -> Result<(), Error> {
+pub fn serve(tap: Vec<OwnedFd>, network: &Network, stop: OwnedFd) -> Result<(), Error> {
     Service::new(tap, network, stop)?.run()
 }
 

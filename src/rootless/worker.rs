@@ -13,6 +13,8 @@ use tracing::debug;
 use super::arena::Arena;
 use super::edge::HostEdge;
 use super::error_queue;
+use super::report::Report;
+use super::team::{End, Member};
 use super::token::Source;
 use super::udp_run::Run;
 use super::{Error, stack_config};
@@ -38,15 +40,6 @@ const LINGER_IDLE: Duration = Duration::from_millis(300);
 
 const EVENTS: usize = 256;
 const FRAME_MAX: usize = VNET_HEADER_LEN + 14 + 65535;
-
-/// Why the loop ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum End {
-    /// It was told to stop.
-    Stopped,
-    /// The tap device is gone, and with it the container's namespace.
-    DeviceGone,
-}
 
 /// Whether the tap device may hold more frames.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -97,13 +90,18 @@ pub struct Worker {
 
 impl Worker {
     /// Prepares everything that needs the host's files or may fail.
-    pub fn new(tap: OwnedFd, network: &Network, stop: OwnedFd) -> Result<Worker, Error> {
+    pub fn new(
+        tap: OwnedFd,
+        network: &Network,
+        stop: OwnedFd,
+        poll: Poll,
+        team: Option<Member>,
+    ) -> Result<Worker, Error> {
         let wrap = |operation: &'static str| move |source: io::Error| Error::SetUp { operation, source };
         let offloads =
             offload::enable(tap.as_fd()).map_err(|errno| wrap("turn on offloads of the tap device")(errno.into()))?;
         nix::fcntl::fcntl(&tap, nix::fcntl::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))
             .map_err(|errno| wrap("make the tap device non-blocking")(errno.into()))?;
-        let poll = Poll::new().map_err(wrap("create an epoll instance"))?;
         let registry = poll.registry();
         registry
             .register(&mut SourceFd(&tap.as_raw_fd()), Source::Tap.token(), Interest::READABLE)
@@ -112,11 +110,14 @@ impl Worker {
             })
             .map_err(wrap("watch the tap device"))?;
         let registry = registry.try_clone().map_err(wrap("watch host sockets"))?;
-        let config = stack_config(network)?;
+        let mut config = stack_config(network)?;
+        if let Some(team) = &team {
+            config.limits = team.part(config.limits);
+        }
         let arena = Arena::new(config.limits.buffer_bytes, config.limits.tcp_flows);
         Ok(Worker {
             stack: Stack::new(config, arena, Instant::ZERO),
-            edge: HostEdge::new(File::from(tap), registry, network.outbound.clone(), offloads),
+            edge: HostEdge::new(File::from(tap), registry, network.outbound.clone(), offloads, team),
             poll,
             frame: vec![0; FRAME_MAX].into_boxed_slice(),
             tap: TapState::MayHaveMore,
@@ -140,6 +141,9 @@ impl Worker {
                 Err(source) => return Err(Error::Wait(source)),
             }
             let now = self.now();
+            if let Some(mac) = self.edge.team.as_mut().and_then(Member::news_of_guest) {
+                self.stack.learn(mac);
+            }
             for event in &events {
                 match Source::of(event.token()) {
                     Some(Source::Tap) => self.tap = TapState::MayHaveMore,
@@ -158,6 +162,7 @@ impl Worker {
                         }
                         self.unfinished.ping.push(mapping);
                     }
+                    Some(Source::Team) => self.read_mail(now),
                     None => {}
                 }
             }
@@ -177,8 +182,10 @@ impl Worker {
                 heard = Clock::now();
             }
             let quiet = heard.elapsed() >= LINGER_IDLE;
-            if self.stopping.is_some_and(|end| quiet || self.stack.tcp_settled() || Clock::now() >= end) {
-                return Ok(End::Stopped);
+            let done = self.stopping.is_some_and(|end| quiet || self.stack.tcp_settled() || Clock::now() >= end);
+            let ended = self.edge.team.as_ref().map_or(done.then_some(End::Stopped), |team| team.is_done(done));
+            if let Some(end) = ended {
+                return Ok(end);
             }
             if self.edge.tcp.reset_delay().is_some() {
                 self.edge.tcp.poll_resets(Clock::now());
@@ -232,6 +239,18 @@ impl Worker {
             if bytes >= BYTES_A_TURN {
                 return;
             }
+        }
+    }
+
+    /// Takes what other workers have read of this one's flows.
+    fn read_mail(&mut self, now: Instant) {
+        let Some(mail) = self.edge.team.as_mut().map(Member::collect) else { return };
+        for packet in mail.iter() {
+            self.stack.handle_diverted(now, &packet, &mut self.edge);
+        }
+        self.edge.udp.flush();
+        if let Some(team) = &mut self.edge.team {
+            team.read(mail);
         }
     }
 
@@ -335,30 +354,21 @@ impl Worker {
         true
     }
 
-    /// Says what was counted, for the log.
-    pub fn report(&self) {
-        let holdings = self.stack.holdings();
-        let counters: Vec<String> = self
-            .stack
-            .counters()
-            .iter()
-            .filter(|(_, count)| *count > 0)
-            .map(|(counter, count)| format!("{}={count}", counter.name()))
-            .collect();
-        let drops: Vec<String> = self
-            .stack
-            .drops()
-            .iter()
-            .filter(|(_, count)| *count > 0)
-            .map(|(reason, count)| format!("{}={count}", reason.name()))
-            .collect();
-        debug!(
-            ?holdings,
-            counters = counters.join(" "),
-            drops = drops.join(" "),
-            refused_frames = self.edge.refused_frames,
-            lost_udp_batches = self.edge.udp.lost(),
-            "packet loop ends"
-        );
+    /// Tells the other workers of the end.
+    pub fn end_others(&self, end: End) {
+        if let Some(team) = &self.edge.team {
+            team.end(end);
+        }
+    }
+
+    /// What the worker holds and has counted.
+    pub fn report(&self) -> Report {
+        Report {
+            holdings: self.stack.holdings(),
+            counters: self.stack.counters().clone(),
+            drops: self.stack.drops().clone(),
+            refused_frames: self.edge.refused_frames,
+            lost_udp_batches: self.edge.udp.lost(),
+        }
     }
 }

@@ -42,6 +42,9 @@ pub enum Error {
     /// The kernel fails otherwise.
     #[error("make the tap device {0}: {reason}", reason = .1.desc())]
     Make(String, Errno),
+    /// The kernel makes no further queue.
+    #[error("make {1} queues for the tap device {0}: {reason}; `--threads 1` does with one", reason = .2.desc())]
+    Queues(String, usize, Errno),
 }
 
 mod ioctl {
@@ -49,24 +52,43 @@ mod ioctl {
     nix::ioctl_write_ptr_bad!(set_vnet_header_size, libc::TUNSETVNETHDRSZ, i32);
 }
 
-/// Makes a tap device with checksum and segmentation offloads. The descriptor is non-blocking and close-on-exec; the
-/// device goes when it is closed.
-pub fn open(ifname: &str) -> Result<OwnedFd, Error> {
-    let device =
-        OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC).open(DEVICE);
-    let device = device.map_err(|error| match Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)) {
-        Errno::ENOENT | Errno::ENODEV | Errno::ENXIO | Errno::ENOTDIR => Error::NoDevice,
-        errno @ (Errno::EACCES | Errno::EPERM) => Error::Forbidden(errno),
-        errno => Error::Open(errno),
-    })?;
-    attach(&device, ifname).map_err(|errno| match errno {
+/// Makes a tap device of `queues` queues, one at least, with checksum and segmentation offloads. There is a descriptor for
+/// each queue, non-blocking and close-on-exec; the device goes when they are closed.
+pub fn open(ifname: &str, queues: usize) -> Result<Vec<OwnedFd>, Error> {
+    let flags = if queues > 1 { libc::IFF_MULTI_QUEUE } else { 0 };
+    let mut all = vec![make(ifname, queues, flags)?];
+    for _ in 1..queues {
+        let queue = open_device()?;
+        attach(&queue, ifname, flags)
+            .and_then(|()| prepare(&queue))
+            .map_err(|errno| Error::Queues(ifname.into(), queues, errno))?;
+        all.push(queue.into());
+    }
+    Ok(all)
+}
+
+/// Makes the device, which must not exist yet, with its first queue.
+fn make(ifname: &str, queues: usize, flags: libc::c_int) -> Result<OwnedFd, Error> {
+    let device = open_device()?;
+    attach(&device, ifname, flags | libc::IFF_TUN_EXCL).map_err(|errno| match errno {
         Errno::EBUSY | Errno::EEXIST => Error::Exists(ifname.into()),
         Errno::EPERM => Error::NotPermitted(ifname.into()),
         Errno::ENOTTY | Errno::EINVAL if !is_tun(&device) => Error::NotTun,
+        Errno::EINVAL if flags & libc::IFF_MULTI_QUEUE != 0 => Error::Queues(ifname.into(), queues, errno),
         errno => Error::Make(ifname.into(), errno),
     })?;
     prepare(&device).map_err(|errno| Error::Make(ifname.into(), errno))?;
     Ok(device.into())
+}
+
+fn open_device() -> Result<File, Error> {
+    let device =
+        OpenOptions::new().read(true).write(true).custom_flags(libc::O_NONBLOCK | libc::O_CLOEXEC).open(DEVICE);
+    device.map_err(|error| match Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO)) {
+        Errno::ENOENT | Errno::ENODEV | Errno::ENXIO | Errno::ENOTDIR => Error::NoDevice,
+        errno @ (Errno::EACCES | Errno::EPERM) => Error::Forbidden(errno),
+        errno => Error::Open(errno),
+    })
 }
 
 /// Character device 10:200 (linux/miscdevice.h, TUN_MINOR).
@@ -78,7 +100,8 @@ fn is_tun(device: &File) -> bool {
     })
 }
 
-fn attach(device: &File, ifname: &str) -> nix::Result<()> {
+/// Gives a descriptor its device, made anew or one that has queues already (TUNSETIFF).
+fn attach(device: &File, ifname: &str, flags: libc::c_int) -> nix::Result<()> {
     // SAFETY: ifreq is plain data, for which zeroes are valid.
     let mut request: libc::ifreq = unsafe { std::mem::zeroed() };
     if ifname.len() >= request.ifr_name.len() {
@@ -87,7 +110,7 @@ fn attach(device: &File, ifname: &str) -> nix::Result<()> {
     for (slot, byte) in request.ifr_name.iter_mut().zip(ifname.bytes()) {
         *slot = byte as libc::c_char;
     }
-    request.ifr_ifru.ifru_flags = (libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR | libc::IFF_TUN_EXCL) as i16;
+    request.ifr_ifru.ifru_flags = (libc::IFF_TAP | libc::IFF_NO_PI | libc::IFF_VNET_HDR | flags) as i16;
     // SAFETY: TUNSETIFF takes a pointer to an ifreq, which lives until after the call.
     unsafe { ioctl::set_iff(device.as_raw_fd(), &request) }.map(drop)
 }

@@ -5,7 +5,8 @@ use std::net::{IpAddr, SocketAddr};
 
 use smoltcp::socket::tcp::SocketBuffer;
 
-use crate::frame::Offload;
+use crate::frame::{MacAddr, Offload};
+use crate::share::{Claim, Diverted, Peer};
 
 /// Bytes in front of a frame that [`Edge::transmit`] may overwrite with a device header.
 pub const HEADROOM: usize = 16;
@@ -116,6 +117,33 @@ pub trait Edge {
     fn ping_send(&mut self, mapping: PingId, sequence: u16, datagram: &Outgoing<'_>) -> Result<(), HostError>;
     /// Closes a mapping's ping socket. The mapping's name may be reused at once.
     fn ping_close(&mut self, mapping: PingId);
+
+    /// Makes something the stack's own before it is opened; tells whose it is already. The default is for a stack that
+    /// serves its container alone, as that of all that follows.
+    fn claim(&mut self, _what: &Claim) -> Result<(), Peer> {
+        Ok(())
+    }
+    /// Gives up what was claimed.
+    fn release(&mut self, _what: &Claim) {}
+    /// The other stack that has claimed this, if one has.
+    fn owner(&mut self, _what: &Claim) -> Option<Peer> {
+        None
+    }
+    /// The stack that does what only one can do: puts fragments together, advertises itself as router. `None` for this
+    /// one.
+    fn lead(&self) -> Option<Peer> {
+        None
+    }
+    /// Hands a packet to another stack, which takes it by `Stack::handle_diverted`.
+    ///
+    /// # Errors
+    /// [`HostError::WouldBlock`] when too much waits there already.
+    fn divert(&mut self, _to: Peer, _packet: &Diverted<'_>) -> Result<(), HostError> {
+        Err(HostError::WouldBlock)
+    }
+    /// Tells that the container's hardware address has become known or is another now: the other stacks hear of it by
+    /// `Stack::learn`.
+    fn learned(&mut self, _mac: MacAddr) {}
 }
 
 /// The sizes that the rings of a flow come in.

@@ -47,6 +47,8 @@ counters! {
     IcmpErrorsSent => "icmp_errors_sent",
     /// Times that the host was out of descriptors, ports or memory.
     HostExhausted => "host_exhausted",
+    /// Packets handed to another stack, which owns their flow.
+    Diverted => "diverted",
 }
 
 /// A count for each [`Counter`].
@@ -121,6 +123,14 @@ drop_reasons! {
     Unrelated => "unrelated",
     /// A datagram from the host's loopback, or of the wrong family, that must not enter.
     HostSource => "host_source",
+    /// A packet of a flow that another stack owns, which takes no more just now or does not own it any longer.
+    Astray => "astray",
+}
+
+impl std::ops::AddAssign<&Counters> for Counters {
+    fn add_assign(&mut self, other: &Counters) {
+        self.0.iter_mut().zip(other.0).for_each(|(sum, count)| *sum += count);
+    }
 }
 
 /// A count for each [`DropReason`].
@@ -147,5 +157,11 @@ impl DropCounters {
     /// All reasons with their counts.
     pub fn iter(&self) -> impl Iterator<Item = (DropReason, u64)> + '_ {
         DropReason::ALL.iter().map(|&reason| (reason, self.get(reason)))
+    }
+}
+
+impl std::ops::AddAssign<&DropCounters> for DropCounters {
+    fn add_assign(&mut self, other: &DropCounters) {
+        self.0.iter_mut().zip(other.0).for_each(|(sum, count)| *sum += count);
     }
 }

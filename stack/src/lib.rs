@@ -19,6 +19,7 @@ mod icmp;
 mod link;
 pub mod neighbour;
 pub mod policy;
+mod share;
 mod stack;
 mod tcp;
 mod udp;
@@ -28,6 +29,7 @@ pub use edge::{
     Close, Edge, Family, FlowId, HEADROOM, HeapRings, HostError, Outgoing, PingId, RingClass, RingMemory, Rings, UdpId,
 };
 pub use icmp::HostIcmp;
+pub use share::{Claim, Diverted, Peer};
 pub use stack::{Holdings, Stack};
 pub use tcp::{Flushed, Readiness};
 pub use udp::DATAGRAM_HEADROOM;

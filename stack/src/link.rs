@@ -73,11 +73,13 @@ impl Wire {
         &self.framing
     }
 
-    /// Learns the container's hardware address.
-    pub(crate) fn learn(&mut self, mac: MacAddr) {
-        if mac != self.framing.guest && mac.0[0] & 1 == 0 && mac.0 != [0; 6] && mac != self.framing.own {
+    /// Learns the container's hardware address; says whether that was news.
+    pub(crate) fn learn(&mut self, mac: MacAddr) -> bool {
+        let is_new = mac != self.framing.guest && mac.0[0] & 1 == 0 && mac.0 != [0; 6] && mac != self.framing.own;
+        if is_new {
             self.framing.guest = mac;
         }
+        is_new
     }
 
     pub(crate) fn ethernet(&self) -> Ethernet {

@@ -1,4 +1,4 @@
-//! Bounds: at each the newest is refused, and nothing else suffers.
+//! Bounds: at each the newest is refused, and nothing else suffers. Several threads would share them out.
 
 use crate::bed::{BOTH, Bed, SILENT, WORLD4};
 
@@ -23,7 +23,7 @@ time.sleep(0.5); more = [connect('{host}', ECHO) for _ in range(5)]
 for s in more + socks[5:]: s.sendall(b'on'); equal(read_exactly(s, 2), b'on')
 equal(attempt('{host}', ECHO, timeout=5)[0], 'ECONNREFUSED')"
         );
-        bed.run_python("--max-tcp-flows 10", &script).ok();
+        bed.run_python("--threads 1 --max-tcp-flows 10", &script).ok();
     }
 }
 
@@ -43,12 +43,12 @@ while (outcome := attempt('{WORLD4}', ECHO, timeout=3)[0]) != 'connected': check
     // The container's kernel sends no RST for a SYN it gives up, so the places come free with rnet's own connect time-out only
     // if that is short; here the container's reset of a half-open socket is silent, and what is tested is the refusal.
     let script = script.split("for s in opening").next().unwrap().to_owned();
-    bed.run_python("--max-half-open 4", &script).ok();
+    bed.run_python("--threads 1 --max-half-open 4", &script).ok();
     // Established flows are no half-open ones.
     let script = format!(
         "socks = [connect('{WORLD4}', ECHO) for _ in range(20)]\nfor s in socks: s.sendall(b'on'); equal(read_exactly(s, 2), b'on')"
     );
-    bed.run_python("--max-half-open 4", &script).ok();
+    bed.run_python("--threads 1 --max-half-open 4", &script).ok();
 }
 
 fn at_the_bound_of_buffers_the_older_flows_go_on(bed: &Bed) {
@@ -68,7 +68,7 @@ check(refused and len(held) >= 1, len(held), 'flows had room')
 for turn in range(3):
     for s in older: s.sendall(b'go on' * 1000); equal(read_exactly(s, 5000), b'go on' * 1000)"
     );
-    bed.run_python("--max-buffer 1M", &script).ok();
+    bed.run_python("--threads 1 --max-buffer 1M", &script).ok();
 }
 
 fn at_the_bound_of_udp_mappings_the_newest_is_refused(bed: &Bed) {
@@ -83,7 +83,7 @@ for turn in range(3):
     except OSError: pass
 for s in socks: s.send(b'still'); equal(s.recv(10), b'still')"
         );
-        bed.run_python("--max-udp-mappings 8", &script).ok();
+        bed.run_python("--threads 1 --max-udp-mappings 8", &script).ok();
     }
 }
 
@@ -92,7 +92,7 @@ fn at_the_bound_of_echo_mappings_older_ones_go_on(bed: &Bed) {
         "ping -n -q -c 12 -i 0.2 -W 1 {WORLD4} >first & sleep 0.4; ping -n -q -c 12 -i 0.2 -W 1 {WORLD4} >second & sleep 0.4
         ping -n -q -c 3 -i 0.2 -W 1 {WORLD4} >third; wait; cat first second third; rm first second third"
     );
-    let out = bed.run("--max-icmp-mappings 2", &script).ok();
+    let out = bed.run("--threads 1 --max-icmp-mappings 2", &script).ok();
     assert_eq!(out.matches("12 packets transmitted, 12 received").count(), 2, "{out}");
     assert!(out.contains("3 packets transmitted, 0 received"), "{out}");
 }

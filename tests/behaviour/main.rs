@@ -28,4 +28,5 @@ mod tcp_connect;
 mod tcp_ends;
 mod tcp_flow;
 mod tcp_raw;
+mod threads;
 mod udp;

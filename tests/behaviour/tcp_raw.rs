@@ -13,7 +13,7 @@ both!(
 );
 
 /// TCP/IPv4 by hand, and a packet socket on the tap.
-const RAW: &str = "
+pub const RAW: &str = "
 def total(data):
     data += b'\\0' * (len(data) % 2); n = sum(struct.unpack(f'!{len(data) // 2}H', data))
     while n >> 16: n = (n & 0xffff) + (n >> 16)

@@ -90,14 +90,15 @@ impl<K: Copy + Eq + Hash, V> Mappings<K, V> {
         Some(entry.value)
     }
 
-    /// Forgets one mapping that was idle for too long and returns its number.
-    pub fn expire(&mut self, now: Instant) -> Option<u32> {
+    /// Forgets one mapping that was idle for too long and returns its number and its key.
+    pub fn expire(&mut self, now: Instant) -> Option<(u32, K)> {
         while let Some(id) = self.timers.pop_due(now) {
             let Some(entry) = self.entries.get_mut(id as usize) else { continue };
             entry.armed.fired();
             if entry.expires <= now {
+                let key = entry.key;
                 self.remove(id);
-                return Some(id);
+                return Some((id, key));
             }
             self.timers.arm(id, &mut entry.armed, entry.expires);
         }
@@ -146,7 +147,7 @@ mod tests {
         table.touch(a, secs(5), Duration::from_secs(30));
         assert_eq!(table.expire(secs(10)), None);
         assert_eq!(table.next_timeout(), Some(secs(35)));
-        assert_eq!(table.expire(secs(35)), Some(a));
+        assert_eq!(table.expire(secs(35)), Some((a, "a")));
         assert!(table.is_empty() && table.next_timeout().is_none());
     }
 }

@@ -35,15 +35,20 @@ pub fn classify(frame: &[u8], checksum: Checksum) -> Result<Packet<'_>, DropReas
 ///
 /// Such a packet is whole, so another fragment inside it is dropped with [`DropReason::Fragment`].
 pub fn classify_ip(packet: &[u8], checksum: Checksum) -> Result<IpPacket<'_>, DropReason> {
-    let ip = match packet.first().map(|first| first >> 4) {
-        None => return Err(DropReason::Truncated),
-        Some(4) => ipv4::parse(packet, checksum)?,
-        Some(6) => ipv6::parse(packet, checksum)?,
-        Some(_) => return Err(DropReason::Malformed),
-    };
+    let ip = classify_bare(packet, checksum)?;
     match ip.transport {
         Transport::Fragment(_) => Err(DropReason::Fragment),
         _ => Ok(ip),
+    }
+}
+
+/// Says what an IP packet carries whose Ethernet header was taken off; it may be a fragment.
+pub fn classify_bare(packet: &[u8], checksum: Checksum) -> Result<IpPacket<'_>, DropReason> {
+    match packet.first().map(|first| first >> 4) {
+        None => Err(DropReason::Truncated),
+        Some(4) => ipv4::parse(packet, checksum),
+        Some(6) => ipv6::parse(packet, checksum),
+        Some(_) => Err(DropReason::Malformed),
     }
 }
 

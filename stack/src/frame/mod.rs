@@ -18,7 +18,7 @@ mod udp;
 
 use std::net::IpAddr;
 
-pub use classify::{ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, classify, classify_ip, source_mac};
+pub use classify::{ETHERTYPE_ARP, ETHERTYPE_IPV4, ETHERTYPE_IPV6, classify, classify_bare, classify_ip, source_mac};
 pub use fragment::fragment;
 pub use header::{
     BuildError, Ethernet, IpHeader, Ipv4Header, Ipv6Header, Ports, UDP_HEADER_LEN, write_ethernet, write_ipv4,

@@ -12,6 +12,7 @@ use crate::frame::{
 };
 use crate::link::{HOP_LIMIT, IcmpError, Wire};
 use crate::policy::{self, Verdict};
+use crate::share::{Claim, Declined};
 use crate::udp::unreachable;
 use crate::{Duration, Instant};
 
@@ -88,6 +89,12 @@ struct Key {
     identifier: [u8; 2],
 }
 
+impl Key {
+    fn claim(&self) -> Claim {
+        Claim::Echo { guest: self.guest, identifier: u16::from_be_bytes(self.identifier) }
+    }
+}
+
 /// All echo mappings of a container.
 pub(crate) struct EchoFlows {
     mappings: Mappings<Key, ()>,
@@ -109,21 +116,26 @@ impl EchoFlows {
         wire: &mut Wire,
         counters: &mut Counters,
         edge: &mut E,
-    ) -> Result<(), DropReason> {
+    ) -> Result<(), Declined> {
         if policy::is_own(config, packet.dst) {
             reply(packet.dst, packet.src, message.rest, message.body, wire, edge);
             return Ok(());
         }
         let to = match policy::outbound(config, packet.dst, 0) {
             Verdict::Forward(to) => to,
-            Verdict::Drop(reason) => return Err(reason),
-            _ => return Err(DropReason::Address),
+            Verdict::Drop(reason) => return Err(reason.into()),
+            _ => return Err(DropReason::Address.into()),
         };
         let [id0, id1, seq0, seq1] = message.rest;
         let key = Key { guest: packet.src, identifier: [id0, id1] };
         let outgoing = Outgoing { to, payload: message.body, segment: None, ttl: packet.ttl.saturating_sub(1).max(1) };
-        let sent = self
-            .mapping(now, key, counters, edge)
+        let found = self.mappings.find(&key);
+        match found {
+            Some(id) => self.mappings.touch(id, now, IDLE),
+            None => edge.claim(&key.claim()).map_err(Declined::Owned)?,
+        }
+        let sent = found
+            .map_or_else(|| self.make(now, key, counters, edge), Ok)
             .and_then(|id| edge.ping_send(PingId(id), u16::from_be_bytes([seq0, seq1]), &outgoing));
         if let Err(error) = sent
             && let Some(error) = unreachable(error)
@@ -133,23 +145,22 @@ impl EchoFlows {
         Ok(())
     }
 
-    fn mapping<E: Edge>(
+    /// Makes the mapping of a key that was claimed.
+    fn make<E: Edge>(
         &mut self,
         now: Instant,
         key: Key,
         counters: &mut Counters,
         edge: &mut E,
     ) -> Result<u32, HostError> {
-        if let Some(id) = self.mappings.find(&key) {
-            self.mappings.touch(id, now, IDLE);
-            return Ok(id);
-        }
         let Ok(id) = self.mappings.insert(key, (), now + IDLE) else {
+            edge.release(&key.claim());
             counters.count(Counter::EchoMappingLimit);
             return Err(HostError::Prohibited);
         };
         if let Err(error) = edge.ping_open(PingId(id), Family::of(key.guest)) {
             self.mappings.remove(id);
+            edge.release(&key.claim());
             counters.count(match error {
                 HostError::Prohibited => Counter::EchoForbidden,
                 _ => Counter::HostExhausted,
@@ -223,7 +234,8 @@ impl EchoFlows {
     }
 
     pub(crate) fn handle_timeout<E: Edge>(&mut self, now: Instant, edge: &mut E) {
-        while let Some(id) = self.mappings.expire(now) {
+        while let Some((id, key)) = self.mappings.expire(now) {
+            edge.release(&key.claim());
             edge.ping_close(PingId(id));
         }
     }

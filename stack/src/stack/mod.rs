@@ -8,10 +8,11 @@ use crate::Instant;
 use crate::config::Config;
 use crate::edge::{Edge, FlowId, HostError, PingId, RingMemory, UdpId};
 use crate::event::{Counter, Counters, DropCounters, DropReason};
-use crate::frame::{Offload, Packet, Reassembly, ReassemblyLimits, classify, source_mac};
+use crate::frame::{MacAddr, Offload, Packet, Reassembly, ReassemblyLimits, classify, classify_bare, source_mac};
 use crate::icmp::{EchoFlows, HostIcmp};
 use crate::link::Wire;
 use crate::neighbour::{ADVERTISE_INTERVAL, Link};
+use crate::share::{Arrival, Diverted};
 use crate::tcp::{Flushed, Readiness, TcpFlows};
 use crate::udp::UdpFlows;
 
@@ -50,6 +51,17 @@ pub struct Holdings {
     pub reassembly_bytes: usize,
 }
 
+impl std::ops::AddAssign for Holdings {
+    fn add_assign(&mut self, other: Holdings) {
+        self.tcp_flows += other.tcp_flows;
+        self.tcp_half_open += other.tcp_half_open;
+        self.buffer_bytes += other.buffer_bytes;
+        self.udp_mappings += other.udp_mappings;
+        self.icmp_mappings += other.icmp_mappings;
+        self.reassembly_bytes += other.reassembly_bytes;
+    }
+}
+
 impl<M: RingMemory> Stack<M> {
     /// A stack that takes the memory of its rings from `memory`.
     pub fn new(config: Config, memory: M, now: Instant) -> Stack<M> {
@@ -73,7 +85,7 @@ impl<M: RingMemory> Stack<M> {
         self.counters.count(Counter::FramesIn);
         let done = match classify(frame, offload.checksum) {
             Ok(Packet::Arp(arp)) => {
-                self.wire.learn(arp.sender_mac);
+                self.hear_of(arp.sender_mac, edge);
                 if let Some(reply) = self.link.handle_arp(&arp) {
                     self.wire.send(reply, edge);
                 }
@@ -81,8 +93,8 @@ impl<M: RingMemory> Stack<M> {
             }
             Ok(Packet::Ip(packet)) => {
                 if let Some(mac) = source_mac(frame) {
-                    self.wire.learn(mac);
-                    self.packet(now, mac, &packet, offload, edge)
+                    self.hear_of(mac, edge);
+                    self.packet(now, mac, Arrival::Direct, &packet, offload, edge)
                 } else {
                     Ok(())
                 }
@@ -91,6 +103,28 @@ impl<M: RingMemory> Stack<M> {
         };
         if let Err(reason) = done {
             self.drops.count(reason);
+        }
+    }
+
+    /// Takes a packet that another stack of the same container has diverted.
+    pub fn handle_diverted<E: Edge>(&mut self, now: Instant, diverted: &Diverted<'_>, edge: &mut E) {
+        let &Diverted { mac, packet, offload } = diverted;
+        self.wire.learn(mac);
+        let packet = classify_bare(packet, offload.checksum);
+        if let Err(reason) = packet.and_then(|packet| self.packet(now, mac, Arrival::Diverted, &packet, offload, edge))
+        {
+            self.drops.count(reason);
+        }
+    }
+
+    /// Learns the container's hardware address from another stack.
+    pub fn learn(&mut self, mac: MacAddr) {
+        self.wire.learn(mac);
+    }
+
+    fn hear_of<E: Edge>(&mut self, mac: MacAddr, edge: &mut E) {
+        if self.wire.learn(mac) {
+            edge.learned(mac);
         }
     }
 

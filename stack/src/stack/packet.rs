@@ -15,29 +15,50 @@ use crate::icmp::{ECHO_REQUEST_V4, ECHO_REQUEST_V6};
 use crate::link::IcmpError;
 use crate::neighbour::ADVERTISE_INTERVAL;
 use crate::policy::{self, Verdict};
+use crate::share::{Arrival, Claim, Declined, Diverted};
 use crate::tcp::Unreachable;
 use crate::udp::QuotedDatagram;
 
 impl<M: RingMemory> Stack<M> {
+    /// Hands a packet to its owner, which may be another stack.
     pub(super) fn packet<E: Edge>(
+        &mut self,
+        now: Instant,
+        mac: MacAddr,
+        arrival: Arrival,
+        packet: &IpPacket<'_>,
+        offload: Offload,
+        edge: &mut E,
+    ) -> Result<(), DropReason> {
+        self.dispatch(now, mac, packet, offload, edge).or_else(|declined| {
+            let diverted = Diverted { mac, packet: packet.bytes, offload };
+            declined.settle(arrival, &diverted, &mut self.counters, edge)
+        })
+    }
+
+    fn dispatch<E: Edge>(
         &mut self,
         now: Instant,
         mac: MacAddr,
         packet: &IpPacket<'_>,
         offload: Offload,
         edge: &mut E,
-    ) -> Result<(), DropReason> {
+    ) -> Result<(), Declined> {
         match &packet.transport {
             Transport::Tcp(segment) => self.segment(now, packet, segment, edge),
             Transport::Udp(datagram) => self.datagram(now, mac, packet, datagram, offload, edge),
             Transport::Icmpv4(message) => self.icmpv4(now, packet, message, edge),
             Transport::Icmpv6(message) => self.icmpv6(now, mac, packet, message, edge),
             Transport::Fragment(_) => {
+                if let Some(lead) = edge.lead() {
+                    return Err(Declined::Owned(lead));
+                }
                 let Some(whole) = self.reassembly.insert(now, packet)? else { return Ok(()) };
                 let whole = classify_ip(&whole, Checksum::Unverified)?;
-                self.packet(now, mac, &whole, Offload::default(), edge)
+                // However its fragments came, the whole has not been anywhere yet.
+                Ok(self.packet(now, mac, Arrival::Direct, &whole, Offload::default(), edge)?)
             }
-            Transport::Other(_) => Err(DropReason::Protocol),
+            Transport::Other(_) => Err(DropReason::Protocol.into()),
         }
     }
 
@@ -56,17 +77,18 @@ impl<M: RingMemory> Stack<M> {
         packet: &IpPacket<'_>,
         segment: &TcpSegment<'_>,
         edge: &mut E,
-    ) -> Result<(), DropReason> {
+    ) -> Result<(), Declined> {
         if packet.has_options {
             // smoltcp does not look behind IPv6 extension headers.
             let stripped = strip_options(packet);
             let packet = classify_ip(&stripped, Checksum::Valid)?;
-            let Transport::Tcp(segment) = packet.transport else { return Err(DropReason::Malformed) };
+            let Transport::Tcp(segment) = packet.transport else { return Err(DropReason::Malformed.into()) };
             return self.segment(now, &packet, &segment, edge);
         }
         let framing = *self.wire.framing();
-        if let Some(id) = self.tcp.find(&FlowKey::of(packet, segment)) {
-            return self.tcp.segment(now, id, packet, segment, &framing, edge);
+        let key = FlowKey::of(packet, segment);
+        if let Some(id) = self.tcp.find(&key) {
+            return Ok(self.tcp.segment(now, id, packet, segment, &framing, edge)?);
         }
         let flags = segment.flags;
         let opens = flags.contains(TcpFlags::SYN)
@@ -75,7 +97,10 @@ impl<M: RingMemory> Stack<M> {
             && !flags.contains(TcpFlags::FIN);
         if !opens || segment.src_port == 0 || segment.dst_port == 0 {
             if is_multicast(packet.dst) {
-                return Err(DropReason::Multicast);
+                return Err(DropReason::Multicast.into());
+            }
+            if let Some(peer) = edge.owner(&Claim::Tcp(key)) {
+                return Err(Declined::Owned(peer));
             }
             self.counters.count(Counter::TcpNoFlow);
             self.tcp.refuse(packet.bytes, &framing, edge);
@@ -86,6 +111,7 @@ impl<M: RingMemory> Stack<M> {
         }
         match policy::outbound(&self.config, packet.dst, segment.dst_port) {
             Verdict::Forward(to) | Verdict::Dns(to) => {
+                edge.claim(&Claim::Tcp(key)).map_err(Declined::Owned)?;
                 let opened = self.tcp.open(now, packet, segment, to, &framing, &mut self.counters, edge);
                 self.tell(opened, edge);
             }
@@ -93,7 +119,7 @@ impl<M: RingMemory> Stack<M> {
             Verdict::NoRoute => {
                 self.wire.error(&self.config, packet, IcmpError::NoRoute, &mut self.counters, edge);
             }
-            Verdict::Drop(reason) => return Err(reason),
+            Verdict::Drop(reason) => return Err(reason.into()),
         }
         Ok(())
     }
@@ -115,7 +141,7 @@ impl<M: RingMemory> Stack<M> {
         datagram: &UdpDatagram<'_>,
         offload: Offload,
         edge: &mut E,
-    ) -> Result<(), DropReason> {
+    ) -> Result<(), Declined> {
         if self.link.is_link_service(packet, datagram) {
             if let Some(reply) = self.link.handle_udp(mac, packet, datagram) {
                 self.wire.send(reply, edge);
@@ -123,7 +149,7 @@ impl<M: RingMemory> Stack<M> {
             return Ok(());
         }
         if packet.src.is_unspecified() {
-            return Err(DropReason::Address);
+            return Err(DropReason::Address.into());
         }
         if self.expired(packet, edge) {
             return Ok(());
@@ -138,11 +164,11 @@ impl<M: RingMemory> Stack<M> {
         packet: &IpPacket<'_>,
         message: &IcmpMessage<'_>,
         edge: &mut E,
-    ) -> Result<(), DropReason> {
+    ) -> Result<(), Declined> {
         match (message.kind, message.code) {
             (ECHO_REQUEST_V4, 0) => self.echo_request(now, packet, message, edge),
             (3, 3) => self.guest_unreachable(message, edge),
-            _ => Err(DropReason::Unrelated),
+            _ => Err(DropReason::Unrelated.into()),
         }
     }
 
@@ -153,12 +179,16 @@ impl<M: RingMemory> Stack<M> {
         packet: &IpPacket<'_>,
         message: &IcmpMessage<'_>,
         edge: &mut E,
-    ) -> Result<(), DropReason> {
+    ) -> Result<(), Declined> {
         match (message.kind, message.code) {
             (ECHO_REQUEST_V6, 0) => self.echo_request(now, packet, message, edge),
             (1, 4) => self.guest_unreachable(message, edge),
             (133..=137, _) => {
                 if message.kind == 133 {
+                    // Advertisements follow it, which one stack is enough for.
+                    if let Some(lead) = edge.lead() {
+                        return Err(Declined::Owned(lead));
+                    }
                     self.advertise_at = Some(now + ADVERTISE_INTERVAL);
                 }
                 if let Some(reply) = self.link.handle_icmpv6(mac, packet, message) {
@@ -166,7 +196,7 @@ impl<M: RingMemory> Stack<M> {
                 }
                 Ok(())
             }
-            _ => Err(DropReason::Unrelated),
+            _ => Err(DropReason::Unrelated.into()),
         }
     }
 
@@ -176,9 +206,9 @@ impl<M: RingMemory> Stack<M> {
         packet: &IpPacket<'_>,
         message: &IcmpMessage<'_>,
         edge: &mut E,
-    ) -> Result<(), DropReason> {
+    ) -> Result<(), Declined> {
         if packet.src.is_unspecified() {
-            return Err(DropReason::Address);
+            return Err(DropReason::Address.into());
         }
         if self.expired(packet, edge) {
             return Ok(());
@@ -186,7 +216,7 @@ impl<M: RingMemory> Stack<M> {
         self.echo.request(now, &self.config, packet, message, &mut self.wire, &mut self.counters, edge)
     }
 
-    fn guest_unreachable<E: Edge>(&mut self, message: &IcmpMessage<'_>, edge: &mut E) -> Result<(), DropReason> {
+    fn guest_unreachable<E: Edge>(&mut self, message: &IcmpMessage<'_>, edge: &mut E) -> Result<(), Declined> {
         let quoted = QuotedDatagram::parse(message.body).ok_or(DropReason::Unrelated)?;
         self.udp.guest_unreachable(&self.config, &quoted, edge)
     }

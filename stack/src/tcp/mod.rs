@@ -25,6 +25,7 @@ use crate::edge::{Close, Edge, FlowId, HEADROOM, HostError, RingMemory};
 use crate::event::{Counter, Counters, DropReason};
 use crate::flow::{Armed, FlowKey, Timers};
 use crate::frame::{ETHERNET_HEADER_LEN, IpPacket, TcpFlags, TcpSegment};
+use crate::share::Claim;
 
 pub(crate) use emit::Framing;
 pub use flow::Readiness;
@@ -129,7 +130,7 @@ impl<M: RingMemory> TcpFlows<M> {
         match &mut flow.phase {
             Phase::Connecting(_) if segment.flags.contains(TcpFlags::RST) => {
                 edge.tcp_close(id, Close::Reset);
-                self.remove(now, id);
+                self.remove(now, id, edge);
                 Ok(())
             }
             Phase::Connecting(syn) => {
@@ -148,6 +149,7 @@ impl<M: RingMemory> TcpFlows<M> {
                 if open.is_gone() && std::mem::take(&mut flow.named) {
                     // A SYN from the same port may be the very next frame.
                     self.by_key.remove(&flow.key);
+                    edge.release(&Claim::Tcp(flow.key));
                 }
                 if let Some(len) = reply {
                     transmit(&mut self.engine, len, framing, edge);
@@ -165,7 +167,7 @@ impl<M: RingMemory> TcpFlows<M> {
         }
     }
 
-    /// Starts a flow from the container's SYN: the host connects to `to`.
+    /// Starts a flow from the container's SYN, which was claimed: the host connects to `to`.
     ///
     /// # Errors
     /// When the outcome is known at once and the container is to hear of it by ICMP.
@@ -180,6 +182,7 @@ impl<M: RingMemory> TcpFlows<M> {
         counters: &mut Counters,
         edge: &mut E,
     ) -> Result<(), Unreachable> {
+        let key = FlowKey::of(packet, segment);
         let bound = if self.flows.len() >= self.limits.tcp_flows {
             Some(Counter::TcpFlowLimit)
         } else if self.half_open >= self.limits.tcp_half_open {
@@ -189,10 +192,10 @@ impl<M: RingMemory> TcpFlows<M> {
         };
         if let Some(bound) = bound {
             counters.count(bound);
+            edge.release(&Claim::Tcp(key));
             self.refuse(packet.bytes, framing, edge);
             return Ok(());
         }
-        let key = FlowKey::of(packet, segment);
         let id = FlowId(self.flows.insert(Flow {
             key,
             phase: Phase::Connecting(HeldSyn::new(packet.bytes, packet.header_len, segment)),
@@ -228,7 +231,7 @@ impl<M: RingMemory> TcpFlows<M> {
             counters.count(Counter::TcpBufferLimit);
             let packet = syn.packet.clone();
             edge.tcp_close(id, Close::Reset);
-            self.remove(now, id);
+            self.remove(now, id, edge);
             return self.refuse(&packet, framing, edge);
         };
         if endpoint.listen(&flow.key) {
@@ -253,7 +256,7 @@ impl<M: RingMemory> TcpFlows<M> {
         counters: &mut Counters,
         edge: &mut E,
     ) -> Result<(), Unreachable> {
-        let Some(Phase::Connecting(syn)) = self.remove(now, id) else { return Ok(()) };
+        let Some(Phase::Connecting(syn)) = self.remove(now, id, edge) else { return Ok(()) };
         match error {
             HostError::NetUnreachable | HostError::HostUnreachable | HostError::Prohibited => {
                 Err(Unreachable { packet: syn.packet, error })
@@ -346,14 +349,15 @@ impl<M: RingMemory> TcpFlows<M> {
                 self.timers.arm(id.0, &mut flow.armed, deadline);
                 if std::mem::take(&mut flow.named) {
                     self.by_key.remove(&flow.key);
+                    edge.release(&Claim::Tcp(flow.key));
                 }
             }
-            Outcome::Over => drop(self.remove(now, id)),
+            Outcome::Over => drop(self.remove(now, id, edge)),
         }
         moved
     }
 
-    fn remove(&mut self, now: Instant, id: FlowId) -> Option<Phase> {
+    fn remove<E: Edge>(&mut self, now: Instant, id: FlowId, edge: &mut E) -> Option<Phase> {
         let mut flow = self.flows.try_remove(id.0 as usize)?;
         self.pace.forget(flow.manner);
         self.timers.disarm(id.0, &mut flow.armed);
@@ -362,6 +366,7 @@ impl<M: RingMemory> TcpFlows<M> {
         }
         if flow.named {
             self.by_key.remove(&flow.key);
+            edge.release(&Claim::Tcp(flow.key));
         }
         match flow.phase {
             Phase::Open(open) => {

@@ -42,7 +42,7 @@ impl<M: RingMemory> TcpFlows<M> {
                         return true;
                     }
                     pace.forget(std::mem::take(&mut flow.manner));
-                    !open.endpoint.release_pages(stock.memory())
+                    open.has_gap() || !open.endpoint.release_pages(stock.memory())
                 }
                 _ => false,
             }

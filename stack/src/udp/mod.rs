@@ -13,6 +13,7 @@ use crate::frame::{
 use crate::icmp::HostIcmp;
 use crate::link::{IcmpError, Wire};
 use crate::policy::{self, Verdict};
+use crate::share::{Claim, Declined};
 use crate::{Duration, Instant};
 
 /// Bytes that a buffer handed to [`crate::Stack::udp_received`] has in front of its payload.
@@ -33,6 +34,12 @@ struct Key {
     guest: IpAddr,
     port: u16,
     via: Via,
+}
+
+impl Key {
+    fn claim(&self) -> Claim {
+        Claim::Udp { guest: self.guest, port: self.port, dns: self.via == Via::Dns }
+    }
 }
 
 /// Whose words a mapping carries.
@@ -79,7 +86,7 @@ impl UdpFlows {
         wire: &mut Wire,
         counters: &mut Counters,
         edge: &mut E,
-    ) -> Result<(), DropReason> {
+    ) -> Result<(), Declined> {
         let (to, via) = match policy::outbound(config, packet.dst, datagram.dst_port) {
             Verdict::Forward(to) => (to, Via::Direct),
             Verdict::Dns(to) => (to, Via::Dns),
@@ -91,19 +98,24 @@ impl UdpFlows {
                 wire.error(config, packet, IcmpError::NoRoute, counters, edge);
                 return Ok(());
             }
-            Verdict::Drop(reason) => return Err(reason),
+            Verdict::Drop(reason) => return Err(reason.into()),
         };
         if datagram.dst_port == 0 {
-            return Err(DropReason::Address);
+            return Err(DropReason::Address.into());
         }
         let segment = (offload.gso == Gso::Udp && offload.gso_size > 0).then_some(offload.gso_size);
         if segment.is_some_and(|segment| datagram.payload.len() > usize::from(segment) * SEGMENTS_MAX) {
-            return Err(DropReason::Malformed);
+            return Err(DropReason::Malformed.into());
         }
         let key = Key { guest: packet.src, port: datagram.src_port, via };
-        let id = match self.mapping(now, key, to, counters, edge) {
+        let found = self.find(now, &key, to);
+        if found.is_none() {
+            edge.claim(&key.claim()).map_err(Declined::Owned)?;
+        }
+        let id = match found.map_or_else(|| self.make(now, key, to, counters, edge), Ok) {
             Ok(id) => id,
             Err(error) => {
+                edge.release(&key.claim());
                 wire.error(config, packet, error, counters, edge);
                 return Ok(());
             }
@@ -121,8 +133,24 @@ impl UdpFlows {
         Ok(())
     }
 
-    /// The mapping of a key, made if it is not there.
-    fn mapping<E: Edge>(
+    /// The mapping of a key, which is to send to another peer now.
+    fn find(&mut self, now: Instant, key: &Key, to: SocketAddr) -> Option<u32> {
+        let id = self.mappings.find(key)?;
+        let mut idle = IDLE_UNANSWERED;
+        if let Some((_, mapping)) = self.mappings.get_mut(id) {
+            if mapping.peers != Peers::One(to) {
+                mapping.peers = Peers::Many;
+            }
+            if mapping.answered {
+                idle = IDLE;
+            }
+        }
+        self.mappings.touch(id, now, idle);
+        Some(id)
+    }
+
+    /// Makes the mapping of a key that was claimed.
+    fn make<E: Edge>(
         &mut self,
         now: Instant,
         key: Key,
@@ -130,19 +158,6 @@ impl UdpFlows {
         counters: &mut Counters,
         edge: &mut E,
     ) -> Result<u32, IcmpError> {
-        if let Some(id) = self.mappings.find(&key) {
-            let mut idle = IDLE_UNANSWERED;
-            if let Some((_, mapping)) = self.mappings.get_mut(id) {
-                if mapping.peers != Peers::One(to) {
-                    mapping.peers = Peers::Many;
-                }
-                if mapping.answered {
-                    idle = IDLE;
-                }
-            }
-            self.mappings.touch(id, now, idle);
-            return Ok(id);
-        }
         let mapping = Mapping { answered: false, peers: Peers::One(to) };
         let Ok(id) = self.mappings.insert(key, mapping, now + IDLE_UNANSWERED) else {
             counters.count(Counter::UdpMappingLimit);
@@ -226,23 +241,30 @@ impl UdpFlows {
         config: &Config,
         quoted: &QuotedDatagram,
         edge: &mut E,
-    ) -> Result<(), DropReason> {
+    ) -> Result<(), Declined> {
         for via in [Via::Direct, Via::Dns] {
             let key = Key { guest: quoted.guest, port: quoted.guest_port, via };
-            let Some(id) = self.mappings.find(&key) else { continue };
+            let Some(id) = self.mappings.find(&key) else {
+                match edge.owner(&key.claim()) {
+                    Some(peer) => return Err(Declined::Owned(peer)),
+                    None => continue,
+                }
+            };
             let Some((_, mapping)) = self.mappings.get(id) else { continue };
             let Peers::One(peer) = mapping.peers else { continue };
             if sender(config, &key, mapping, peer) == Some(quoted.peer) {
                 self.mappings.remove(id);
+                edge.release(&key.claim());
                 edge.udp_close(UdpId(id));
                 return Ok(());
             }
         }
-        Err(DropReason::Unrelated)
+        Err(DropReason::Unrelated.into())
     }
 
     pub(crate) fn handle_timeout<E: Edge>(&mut self, now: Instant, edge: &mut E) {
-        while let Some(id) = self.mappings.expire(now) {
+        while let Some((id, key)) = self.mappings.expire(now) {
+            edge.release(&key.claim());
             edge.udp_close(UdpId(id));
         }
     }

@@ -96,3 +96,19 @@ fn idle_flows_give_their_pages_back_and_stop_asking_for_turns() {
     raw.pass(Duration::from_secs(6));
     assert_eq!((raw.rings.released.get(), raw.stack.poll_timeout()), (3, None));
 }
+
+/// What has come before the bytes that it follows is in the ring, although nothing is queued.
+#[test]
+fn pages_with_bytes_behind_a_gap_are_kept() {
+    let mut raw = Raw::new(Limits::default());
+    let mut end = End::open(1, 80, &mut raw);
+    end.seq += 5;
+    raw.send(&end.segment(ACK, b"later"));
+    raw.pass(Duration::from_secs(6));
+    assert_eq!(raw.rings.released.get(), 0);
+    end.seq -= 5;
+    raw.send(&end.segment(ACK, b"first"));
+    assert_eq!(raw.host.conns[0].peer_read(100), b"firstlater");
+    raw.pass(Duration::from_secs(6));
+    assert_eq!((raw.rings.released.get(), raw.stack.poll_timeout()), (1, None));
+}

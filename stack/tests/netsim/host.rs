@@ -5,10 +5,13 @@
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::net::SocketAddr;
 
-use rnet_stack::frame::Offload;
+use rnet_stack::frame::{MacAddr, Offload};
 use rnet_stack::{
-    Close, Duration, Edge, Family, FlowId, HEADROOM, HostError, Instant, Outgoing, PingId, Readiness, UdpId,
+    Claim, Close, Diverted, Duration, Edge, Family, FlowId, HEADROOM, HostError, Instant, Outgoing, Peer, PingId,
+    Readiness, UdpId,
 };
+
+use super::share::Share;
 
 /// Bytes that a host socket takes in either direction before it is full.
 pub const CAPACITY: usize = 208 << 10;
@@ -121,6 +124,8 @@ pub struct Host {
     pub udp_error: Option<HostError>,
     pub ping: HashMap<PingId, Family>,
     pub pings_sent: Vec<(PingId, u16, Vec<u8>)>,
+    /// The other stacks, if there are any.
+    pub share: Option<Share>,
 }
 
 impl Host {
@@ -302,5 +307,33 @@ impl Edge for Host {
 
     fn ping_close(&mut self, mapping: PingId) {
         assert!(self.ping.remove(&mapping).is_some(), "{mapping:?} is not open");
+    }
+
+    fn claim(&mut self, what: &Claim) -> Result<(), Peer> {
+        self.share.as_ref().map_or(Ok(()), |share| share.claim(what))
+    }
+
+    fn release(&mut self, what: &Claim) {
+        if let Some(share) = &self.share {
+            share.release(what);
+        }
+    }
+
+    fn owner(&mut self, what: &Claim) -> Option<Peer> {
+        self.share.as_ref()?.owner(what)
+    }
+
+    fn lead(&self) -> Option<Peer> {
+        self.share.as_ref()?.lead()
+    }
+
+    fn divert(&mut self, to: Peer, packet: &Diverted<'_>) -> Result<(), HostError> {
+        self.share.as_ref().map_or(Err(HostError::WouldBlock), |share| share.divert(to, packet))
+    }
+
+    fn learned(&mut self, mac: MacAddr) {
+        if let Some(share) = &self.share {
+            share.learned(mac);
+        }
     }
 }

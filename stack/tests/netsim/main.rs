@@ -17,6 +17,7 @@ mod host;
 mod link;
 mod random_ends;
 mod raw;
+mod share;
 mod table;
 mod transfer;
 mod window;

@@ -150,10 +150,16 @@ impl Bed {
         assert!(status.success(), "{script}: {status}");
     }
 
-    /// `rnet ARGUMENTS…` on the host, as the bed's user.
+    /// `rnet ARGUMENTS…` on the host, as the bed's user. With RNET_TEST_THREADS in the environment everything that makes a
+    /// network is given so many threads, unless it is told otherwise.
     pub fn rnet<S: AsRef<str>>(&self, arguments: &[S]) -> Cmd<'_> {
         let mut argv = vec!["rnet".to_owned()];
         argv.extend(arguments.iter().map(|a| a.as_ref().to_owned()));
+        if let (Some("run" | "attach"), Ok(threads)) =
+            (argv.get(1).map(String::as_str), std::env::var("RNET_TEST_THREADS"))
+        {
+            argv.splice(2..2, ["--threads".to_owned(), threads]);
+        }
         Cmd::new(self, Side::Host, self.account.clone(), argv)
     }
 

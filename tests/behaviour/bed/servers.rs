@@ -37,6 +37,15 @@ impl Bed {
         self.keep(process);
     }
 
+    /// Starts a server that runs `script`, which has everything from peer.py at hand and says `report(ready=True)`, for as
+    /// long as the test runs.
+    pub fn python_server(&self, side: Side, script: &str) {
+        let process = self.root(side, &format!("exec python3 -c \"from peer import *\n{script}\"")).spawn();
+        process.wait_for("\"ready\"");
+        self.note_processes();
+        self.keep(process);
+    }
+
     /// Starts a name server for the zone `example`, for as long as the test runs: `web.example` is the world's own address.
     pub fn name_server(&self, side: Side, listen: &str) {
         use super::{WORLD4, WORLD6};

@@ -18,12 +18,11 @@ impl OpenFlow {
         if segment.payload.len() < STRAIGHT || !self.ready.writable || segment.seq != expected {
             return false;
         }
-        let gap = (self.beyond.wrapping_sub(expected) as i32) > 0;
         let plain = TcpFlags(segment.flags.0 & !TcpFlags::PSH.0) == TcpFlags::ACK;
         let open = matches!(self.endpoint.state(), State::Established | State::FinWait1 | State::FinWait2)
             && matches!(self.host, HostSide::Open | HostSide::Ended)
             && self.guest == GuestSide::Open;
-        plain && open && !gap && self.window_known && self.endpoint.socket().recv_queue() == 0
+        plain && open && !self.has_gap() && self.window_known && self.endpoint.socket().recv_queue() == 0
     }
 
     /// Sends a segment's payload to the host as it lies in the frame, and the rest that the host does not take to the ring.

@@ -239,6 +239,12 @@ impl OpenFlow {
         self.taken.wrapping_add(queued).wrapping_add(u32::from(finished))
     }
 
+    /// Whether the receive ring may hold bytes behind a gap, which smoltcp does not count as queued.
+    pub(crate) fn has_gap(&mut self) -> bool {
+        let expected = self.expected();
+        self.beyond.wrapping_sub(expected) as i32 > 0
+    }
+
     /// Whether the receive window is, or by rounding may be, closed to a segment with data.
     fn is_closed_to(&mut self, segment: &TcpSegment<'_>) -> bool {
         const ROUNDING: usize = 1 << 10;

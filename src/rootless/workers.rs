@@ -1,0 +1,81 @@
+//! One worker for each queue of the tap device, and a thread for each worker.
+
+use std::io;
+use std::os::fd::OwnedFd;
+use std::thread::{self, Builder};
+
+use mio::Poll;
+use tracing::info;
+
+use super::Error;
+use super::report::Report;
+use super::team::{End, assemble};
+use super::worker::Worker;
+use crate::config::Network;
+
+/// The packet loops, ready to run.
+pub struct Service(Vec<Worker>);
+
+impl Service {
+    /// Prepares to serve the queues `tap` of a tap device until `stop` is readable or hung up.
+    ///
+    /// # Errors
+    /// When the device is no tap device with vnet headers, or descriptors or memory are short.
+    pub fn new(tap: Vec<OwnedFd>, network: &Network, stop: OwnedFd) -> Result<Service, Error> {
+        let wrap = |operation: &'static str| move |source: io::Error| Error::SetUp { operation, source };
+        let mut seats = match tap.len() {
+            0 => return Err(wrap("take the tap device over")(io::ErrorKind::InvalidInput.into())),
+            1 => vec![(Poll::new().map_err(wrap("create an epoll instance"))?, None)],
+            queues => {
+                let team = assemble(queues as u32).map_err(wrap("create epoll instances"))?;
+                team.into_iter().map(|(poll, member)| (poll, Some(member))).collect()
+            }
+        };
+        let mut workers = Vec::with_capacity(tap.len());
+        for (queue, (poll, member)) in tap.into_iter().zip(seats.drain(..)) {
+            let stop = stop.try_clone().map_err(wrap("copy a descriptor"))?;
+            workers.push(Worker::new(queue, network, stop, poll, member)?);
+        }
+        Ok(Service(workers))
+    }
+
+    /// Serves until `stop` says so or the device is gone, which is the end of its namespace.
+    ///
+    /// # Errors
+    /// When a loop can no longer wait for events, or there is no thread for it.
+    pub fn run(self) -> Result<(), Error> {
+        let mut others = self.0;
+        let Some(first) = others.drain(..1).next() else { return Ok(()) };
+        // Whoever returns from here with an error takes its worker along, and that all others.
+        let (end, report) = thread::scope(|scope| {
+            let mut threads = Vec::with_capacity(others.len());
+            for (worker, number) in others.into_iter().zip(1..) {
+                let thread = Builder::new().name(format!("rnet-stack-{number}"));
+                threads.push(thread.spawn_scoped(scope, move || serve(worker)).map_err(Error::Thread)?);
+            }
+            let (mut end, mut report) = serve(first)?;
+            for thread in threads {
+                let (its_end, its_report) = thread.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+                report.add(&its_report);
+                if end == End::Failed {
+                    end = its_end;
+                }
+            }
+            Ok((end, report))
+        })?;
+        match end {
+            End::Stopped => info!("told to stop"),
+            End::DeviceGone => info!("the container's namespace is gone"),
+            End::Failed => {}
+        }
+        report.log();
+        Ok(())
+    }
+}
+
+/// One worker's life.
+fn serve(mut worker: Worker) -> Result<(End, Report), Error> {
+    let end = worker.run()?;
+    worker.end_others(end);
+    Ok((end, worker.report()))
+}
