@@ -9,10 +9,9 @@ LEFT, WIDTH, BAR, GAP = 330, 460, 9, 8
 DOUBLINGS = 4
 
 
-def svg(rows, names, about):
-    """The whole picture."""
-    peers = [name for name in names if name != "rnet"]
-    drawn = [row for row in rows if any(row.ratio(peer) for peer in peers)]
+def svg(rows, peers, about):
+    """The whole picture; of several builds of a peer the best in each row counts."""
+    drawn = [row for row in rows if any(row.ratio(row.best(peer)) for peer in peers)]
     parts, top = [], 62
     for row in drawn:
         height = BAR * len(peers)
@@ -38,8 +37,9 @@ def _x(doublings):
 
 
 def _bar(row, peer, y, color):
-    ratio = row.ratio(peer)
+    ratio = row.ratio(row.best(peer))
     if not ratio:
+        # Nothing to draw: no figure, or none at all of what less is better of.
         return []
     advantage = ratio if row.metric.more_is_better else 1 / ratio
     middle, end = _x(0), _x(log2(advantage))
@@ -48,7 +48,6 @@ def _bar(row, peer, y, color):
     beside = _text(end + 3, y + 8, words, size=8) if end >= middle else _text(end - 3, y + 8, words, "end", 8)
     title = f"<title>{escape(row.metric.title)}: {words} {escape(peer)}</title>"
     return [f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{BAR - 1}" fill="{color}">{title}</rect>', beside]
-
 
 
 
