@@ -4,6 +4,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 from . import peers
@@ -53,11 +54,11 @@ def _pastas(options, directory):
     if "pasta" in options.without:
         return []
     found = []
-    for build in peers.builds(options):
+    for number, build in enumerate(peers.builds(options)):
         try:
-            program = peers.copy(build, directory / f"pasta{len(found)}")
+            program = peers.copy(build, directory / f"pasta{number}")
         except peers.Unusable as error:
-            print(f"compare: {build.path} is left out: {error}")
+            print(f"compare: {build.path} is left out: {error}", file=sys.stderr)
             continue
         name = f"pasta {build.date}"
         while any(one.name == name for one in found):

@@ -13,8 +13,8 @@ examples:
   compare --install                          install what is missing (apt), build, and do the full run
   compare --quick                            under two minutes; shorter samples, one round
   compare --quick --rows 'tcp-(out|in)-1$'   only these; `--list` names them all
-  compare --pasta /opt/passt/pasta --rounds 9 --write-results
-  compare --rnet-variant '--threads 2'       the same rnet once more, with these options
+  compare --pasta /usr/bin/pasta --pasta /opt/passt/pasta --rounds 9 --write-results
+  compare --rnet-variant '--busy-poll 50'    the same rnet once more, with these options
 
 All traffic stays in network namespaces that the driver makes; they and everything in them end with the driver, however it ends.
 exit codes: 0 measured; 1 something could not be measured that should have been; 2 wrong options or missing programs."""

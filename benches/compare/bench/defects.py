@@ -15,6 +15,7 @@ def known(contender):
         return []
     return [
         "its outbound TCP to near destinations stalls for retransmission time-outs: it advertises the peer's window rather than what "
-        f"its socket can hold, and a send that is taken only in part loses the rest (seen in {', '.join(STALLING)}; the column "
-        "+wmem is the newest build where this does not happen)"
+        f"its socket can hold, and a send that is taken only in part loses the rest (seen here in {', '.join(STALLING)}). In the column "
+        "+wmem the newest build runs on a host whose send buffers are larger than that window (tcp_wmem; and with a longer queue "
+        "of the container's device); how far that cures it is in the rows \"longest pause\": a retransmission time-out is 200 ms or more"
     ]

@@ -28,10 +28,10 @@ class Container:
         self.namespace = Namespace.of(self.pid)
 
     def widen(self):
-        """Makes the queue of its device so long that small packets are not dropped there."""
+        """Makes the queue of its device so long that nothing is dropped there while the proxy waits for a core."""
         enter = ["nsenter", "--user", "--net", "--setuid", "0", "--setgid", "0", "--target", self.pid]
         for device in ("eth0", "tap0"):
-            command = [*enter, "ip", "link", "set", device, "txqueuelen", "10000"]
+            command = [*enter, "ip", "link", "set", device, "txqueuelen", "100000"]
             subprocess.run(command, check=False, stderr=subprocess.DEVNULL, timeout=10)
 
     def close(self):

@@ -15,7 +15,10 @@ from .contenders import first_line
 
 ARCHIVE = "http://deb.debian.org/debian"
 SUITE = "sid"
+# How long apt may take for one thing; a mirror that does not answer must not hold up the run for long.
+PATIENCE = 300
 KEYS = Path("/usr/share/keyrings/debian-archive-keyring.gpg")
+# Signatures are checked. Dates are not: a mirror that is behind gives an older pasta, and the version is told.
 CONFIGURATION = """\
 Dir::Etc::sourcelist "{0}/sources.list";
 Dir::Etc::sourceparts "/dev/null";
@@ -26,6 +29,7 @@ Dir::Etc::preferencesparts "/dev/null";
 Dir::State::lists "{0}/lists";
 Dir::Cache "{0}/cache";
 Acquire::Languages "none";
+Acquire::Check-Valid-Until "false";
 Acquire::Retries "1";
 Acquire::http::Timeout "20";
 APT::Sandbox::User "root";
@@ -130,7 +134,7 @@ def fetch(directory):
 
 
 def _run(*command, **more):
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False, timeout=300, **more)
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, check=False, timeout=PATIENCE, **more)
     if done.returncode != 0:
         lines = (done.stderr or done.stdout).strip().splitlines()
         raise Unusable(f"{command[0]}: {(lines or ['failed'])[-1]}")

@@ -75,7 +75,7 @@ def rows(chosen, contenders, samples):
         for metric in measurement.metrics:
             cells = {one.name: _cell(measurement, metric, one, samples) for one in contenders}
             # A row that nobody was asked for (a quick run leaves some out) is not one.
-            if any(cell.values or (cell.reason and not cell.is_nature) for cell in cells.values()):
+            if any(cell.values for cell in cells.values()) or cells["rnet"].reason:
                 found.append(Row(f"{measurement.key}.{metric.key}", metric, cells, groups))
     return found
 

@@ -74,7 +74,7 @@ def many_metrics(title):
     """The rows of [`many`]."""
     return [
         Metric("rate", f"{title}, after 200,000", "1/s", goals=GOALS),
-        Metric("share", f"{title}, rate after 200,000 to rate at first", "×", goals=(STEADY,)),
+        Metric("share", f"{title}, last rate to first", "×", goals=(STEADY,)),
     ]
 
 

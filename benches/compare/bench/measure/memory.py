@@ -142,7 +142,7 @@ def measurements():
                 Metric("flows1k", "more memory with 1,000 idle flows", "MiB", less, (at_most(3),)),
                 Metric("flows10k", "more memory with 10,000 idle flows", "MiB", less, (at_most(12),)),
                 Metric("after", "more memory 10 s after bulk", "MiB", less, (at_most(2),)),
-                Metric("most", "flows that exchange at once, of 10,000; soft limit of 1,024 descriptors", "flows", True, (at_least(MANY),)),
+                Metric("most", "flows at once, of 10,000 (soft limit of 1,024 descriptors)", "flows", True, (at_least(MANY),)),
                 Metric("idle", "CPU when idle", "% of a core", less, (at_most(0.1),)),
                 Metric("idle10k", "CPU when idle with 10,000 flows", "% of a core", less, (at_most(1),)),
             ],
