@@ -130,7 +130,15 @@ class Bed:
         self.server.ip("addr", "add", f"{SERVER6}/128", "dev", "lo", "nodad")
         self._plain = Host(self.server, 0, "203.0.113", "2001:db8:cafe")
         self._wide = None
+        self._servers = 0
         self.counterparts = start_server(self, self.server, SERVER4, SERVER6)
+
+    def another_server(self):
+        """The counterparts once more, in a process that has a limit of descriptors of its own; it and its address."""
+        self._servers += 1
+        address = f"198.51.100.{1 + self._servers}"
+        self.server.ip("addr", "add", f"{address}/32", "dev", "lo")
+        return start_server(self, self.server, address), address
 
     def host(self, contender):
         """The host that a contender's proxy runs on."""

@@ -4,7 +4,6 @@ import json
 import subprocess
 
 from . import load
-from .bed import SERVER4
 
 # The load generator gives up opening flows after a minute, and each of a few silent ones after a second.
 PATIENCE = 90
@@ -13,9 +12,9 @@ PATIENCE = 90
 class Flows:
     """So many of them, or fewer."""
 
-    def __init__(self, instance, count):
+    def __init__(self, instance, address, count):
         self.process = subprocess.Popen(
-            [instance.bed.load, "idle", SERVER4, "--flows", str(count)],
+            [instance.bed.load, "idle", address, "--flows", str(count)],
             preexec_fn=instance.namespace.enter,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

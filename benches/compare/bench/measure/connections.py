@@ -10,7 +10,7 @@ from ..metric import Measurement, Metric
 # More failures than this share make a figure worthless.
 FAILING = 0.01
 LONG = 200_000
-LONG_SECONDS = 60
+LONG_SECONDS = 45
 # "As at the start": the rate of the last two seconds to that of the first two.
 STEADY = at_least(0.9)
 GOALS = (Goal("pasta", ">=", 1.6), Goal("veth", ">=", 0.6))

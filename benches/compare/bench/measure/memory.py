@@ -73,7 +73,7 @@ class Subject:
 
     def __init__(self, contender, figures):
         self.contender, self.figures, self.failed = contender, figures, None
-        self.instance = self.flows = None
+        self.instance = self.flows = self.server = self.address = None
         self.idle_since = 0.0
 
     def start(self, instances):
@@ -84,6 +84,11 @@ class Subject:
         self.figures["rest"] = self.instance.memory()
         for direction in ("out", "in"):
             self.instance.load(2, "bulk", direction, SERVER4, "--streams", 4, "--seconds", 0.5, "--grace", 1)
+
+    def _lack(self):
+        opened = self.flows.opened
+        why = f" ({opened['reason']})" if opened["reason"] else ""
+        return load.Cannot(f"of {opened['established']:,} flows that were opened {opened['exchanging']:,} exchange bytes{why}")
 
     def begin_idling(self):
         """From here on CPU time is counted."""
@@ -105,18 +110,20 @@ class Subject:
         if self.flows:
             self.flows.close()
             time.sleep(0.3)
-        self.flows = Flows(self.instance, count)
+        if self.server is None:
+            self.server, self.address = self.instance.bed.another_server()
+        self.flows = Flows(self.instance, self.address, count)
 
     def has_few(self):
         """With 1,000 idle flows."""
         got = self.flows.opened["exchanging"]
-        self.figures["flows1k"] = self._more() if got >= FEW else load.Cannot(f"has only {got:,} flows")
+        self.figures["flows1k"] = self._more() if got >= FEW else self._lack()
 
     def has_many(self):
         """With 10,000 idle flows, if it can have them."""
         got = self.figures["most"] = self.flows.opened["exchanging"]
         if got < MANY:
-            self.figures["flows10k"] = self.figures["idle10k"] = load.Cannot(f"has only {got:,} flows")
+            self.figures["flows10k"] = self.figures["idle10k"] = self._lack()
             return
         self.figures["idle10k"] = self._idle()
         self.figures["flows10k"] = self._more()
@@ -127,6 +134,9 @@ class Subject:
         """Ends all of it."""
         if self.flows:
             self.flows.close()
+        if self.server:
+            self.server.kill()
+            self.server.wait()
         if self.instance:
             self.instance.close()
 
