@@ -45,7 +45,9 @@ def _bar(row, peer, y, color):
     middle, end = _x(0), _x(log2(advantage))
     x, width = min(middle, end), max(abs(end - middle), 1)
     words = f"{advantage:.2f}×" if advantage < 10 else f"{advantage:.0f}×"
-    beside = _text(end + 3, y + 8, words, size=8) if end >= middle else _text(end - 3, y + 8, words, "end", 8)
+    # The longest bars to the left end where the titles do: their words stand on the other side of the middle.
+    place = middle + 3 if end < LEFT + 30 else end + 3 if end >= middle else end - 3
+    beside = _text(place, y + 8, words, "start" if place > middle else "end", 8)
     title = f"<title>{escape(row.metric.title)}: {words} to {escape(_title(peer))}</title>"
     return [f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{BAR - 1}" fill="{color}">{title}</rect>', beside]
 
