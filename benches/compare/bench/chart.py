@@ -52,7 +52,6 @@ def _bar(row, peer, y, color):
     return [f'<rect x="{x:.1f}" y="{y}" width="{width:.1f}" height="{BAR - 1}" fill="{color}">{title}</rect>', beside]
 
 
-
 def _title(peer):
     return "the best pasta" if peer == "pasta" else peer
 
