@@ -1,10 +1,12 @@
 """Who is compared: how each is started, made ready and named."""
 
+import json
 import os
-import re
-import shutil
+import socket
 import subprocess
 from pathlib import Path
+
+from .load import Failed
 
 
 class Contender:
@@ -12,14 +14,23 @@ class Contender:
 
     # Whether there is a process whose cost can be told.
     has_proxy = True
+    # Whether its proxy runs where send buffers are large.
+    on_wide_host = False
+    # The measurements it takes part in, as a regular expression of their keys; None: all.
+    only = None
+    # The group of columns of which the best counts, as "pasta" in "rnet/pasta"; rnet itself has none.
+    group = None
 
     def __init__(self, name, program):
         self.name = name
         self.program = Path(program)
 
-    def attach(self, pid, mtu):
-        """The command that serves the namespaces of `pid` in the foreground."""
+    def attach(self, pid, mtu, ports=(), socket_path=None):
+        """The command that serves the namespaces of `pid` in the foreground, and publishes TCP ports: (host's, container's)."""
         raise NotImplementedError
+
+    def publish(self, ports, socket_path):
+        """What has to be done after the start for ports to be published."""
 
     def attach_ready(self, pid, home):
         """A command that is ready when it returns, and the file with the pid of what it leaves behind; or None."""
@@ -29,22 +40,26 @@ class Contender:
         """A command that runs `true` with a network, or None."""
         return None
 
+    def takes(self, key):
+        """Whether it takes part in a measurement."""
+        return self.only is None or self.only.search(key) is not None
+
     def version(self):
         """Its version in words."""
-        done = subprocess.run([self.program, "--version"], capture_output=True, text=True, check=False)
-        first = (done.stdout or done.stderr).strip().splitlines()[:1]
-        return first[0] if first else "unknown version"
+        return first_line(self.program, "--version") or "unknown version"
 
 
 class Rnet(Contender):
     """rnet, with options of a variant."""
 
-    def __init__(self, name, program, options=()):
+    def __init__(self, name, program, options=(), threads=1):
         super().__init__(name, program)
         self.options = list(options)
+        self.threads = threads
 
-    def attach(self, pid, mtu):
-        return [self.program, "attach", "--foreground", "--pid", pid, "--mtu", mtu, *self.options]
+    def attach(self, pid, mtu, ports=(), socket_path=None):
+        published = [word for outer, inner in ports for word in ("-p", f"{outer}:{inner}")]
+        return [self.program, "attach", "--foreground", "--pid", pid, "--mtu", mtu, *published, *self.options]
 
     def attach_ready(self, pid, home):
         file = home / "ready.pid"
@@ -55,32 +70,64 @@ class Rnet(Contender):
 
 
 class Pasta(Contender):
-    """pasta; no ports are forwarded, as in the others."""
+    """pasta; without ports to publish it forwards none, as the others."""
 
-    PORTS = ["-t", "none", "-u", "none", "-T", "none", "-U", "none"]
+    group = "pasta"
 
-    def attach(self, pid, mtu):
-        return [self.program, "--foreground", "--quiet", "--config-net", "--mtu", mtu, *self.PORTS, pid]
+    def __init__(self, name, program, version, on_wide_host=False):
+        super().__init__(name, program)
+        self._version = version
+        self.on_wide_host = on_wide_host
+
+    def attach(self, pid, mtu, ports=(), socket_path=None):
+        return [self.program, "--foreground", "--quiet", "--config-net", "--mtu", mtu, *self._ports(ports), pid]
 
     def attach_ready(self, pid, home):
         file = home / "ready.pid"
-        return [self.program, "--quiet", "--config-net", "--pid", file, *self.PORTS, pid], file
+        return [self.program, "--quiet", "--config-net", "--pid", file, *self._ports(()), pid], file
 
     def run_true(self):
-        return [self.program, "--quiet", "--config-net", *self.PORTS, "--", "true"]
+        return [self.program, "--quiet", "--config-net", *self._ports(()), "--", "true"]
+
+    def version(self):
+        return self._version
+
+    @staticmethod
+    def _ports(ports):
+        published = ",".join(f"{outer}:{inner}" for outer, inner in ports)
+        return ["-t", published or "none", "-u", "none", "-T", "none", "-U", "none"]
 
 
 class Slirp(Contender):
     """slirp4netns; it never goes to the background, and writes to a descriptor when it is ready."""
 
-    def attach(self, pid, mtu):
-        return [self.program, "--configure", "--mtu", mtu, "--enable-ipv6", "--disable-host-loopback", pid, "tap0"]
+    group = "slirp4netns"
+
+    def attach(self, pid, mtu, ports=(), socket_path=None):
+        api = ["--api-socket", socket_path] if ports else []
+        return [self.program, "--configure", "--mtu", mtu, "--enable-ipv6", "--disable-host-loopback", *api, pid, "tap0"]
+
+    def publish(self, ports, socket_path):
+        for outer, inner in ports:
+            order = {"proto": "tcp", "host_addr": "0.0.0.0", "host_port": outer, "guest_port": inner}
+            with socket.socket(socket.AF_UNIX) as api:
+                api.settimeout(3)
+                try:
+                    api.connect(str(socket_path))
+                    api.sendall(json.dumps({"execute": "add_hostfwd", "arguments": order}).encode())
+                    api.shutdown(socket.SHUT_WR)
+                    answer = json.loads(api.recv(4096) or b"{}")
+                except (OSError, ValueError) as error:
+                    raise Failed(f"add_hostfwd of port {outer}: {error}") from error
+            if "error" in answer:
+                raise Failed(f"add_hostfwd of port {outer}: {answer['error']}")
 
 
 class Veth(Contender):
     """No proxy: the load runs in the host's namespace and reaches the server through the same veth as the proxies. The ceiling."""
 
     has_proxy = False
+    group = "veth"
 
     def __init__(self):
         super().__init__("veth", "/bin/true")
@@ -92,44 +139,11 @@ class Veth(Contender):
         return f"Linux {os.uname().release}"
 
 
-def contenders(options, rnet, directory):
-    """All that are compared. Programs are copied: the user they run as may not be able to reach a home directory."""
-    found = [Rnet("rnet", _copy(rnet, directory))]
-    for number, variant in enumerate(options.rnet_variant):
-        found.append(Rnet(f"rnet {variant}", found[0].program, variant.split()))
-    if "pasta" not in options.without:
-        paths = options.pasta or [path for path in [shutil.which("pasta")] if path]
-        for number, path in enumerate(paths):
-            name = "pasta" if len(paths) == 1 else f"pasta {number + 1}"
-            found.append(Pasta(name, _copy(Path(path), directory / f"pasta{number}", "pasta")))
-    slirp = options.slirp4netns or shutil.which("slirp4netns")
-    if slirp and "slirp4netns" not in options.without:
-        found.append(Slirp("slirp4netns", _copy(Path(slirp), directory)))
-    if "veth" not in options.without:
-        found.append(Veth())
-    return found
-
-
-def _copy(path, directory, name=None):
-    directory.mkdir(exist_ok=True)
-    copy = directory / (name or path.name)
-    shutil.copy(path.resolve(), copy)
-    copy.chmod(0o755)
-    # pasta continues as this one where the processor can.
-    faster = path.resolve().with_name(path.resolve().name + ".avx2")
-    if faster.exists():
-        shutil.copy(faster, copy.with_name(copy.name + ".avx2"))
-    return copy
-
-
-def defects(version, program):
-    """What is known to be wrong with a build, in words; or nothing."""
-    if "pasta" not in program.name:
-        return []
-    date = re.search(r"(20\d\d)_?(\d\d)_?(\d\d)", version)
-    if date and f"{date[1]}_{date[2]}" > "2024_12":
-        return []
-    return [
-        "builds up to 2024_12 at least stall outbound TCP to near destinations: it advertises the peer's window rather than what it can "
-        "buffer, and after a partial sendmsg() waits for a retransmission time-out"
-    ]
+def first_line(*command):
+    """The first line that a program says, within five seconds."""
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=5, stdin=subprocess.DEVNULL)
+    except (subprocess.TimeoutExpired, OSError):
+        return ""
+    lines = (done.stdout or done.stderr).strip().splitlines()
+    return lines[0] if lines else ""

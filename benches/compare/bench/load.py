@@ -1,7 +1,10 @@
 """Runs a load program in a namespace, and reads its answer."""
 
 import json
+import os
+import select
 import subprocess
+import time
 
 
 class Failed(Exception):
@@ -12,9 +15,13 @@ class Cannot(Failed):
     """A contender that cannot do what is measured, by its nature."""
 
 
+class Remark(Failed):
+    """A figure that needs a word: what happened while it was measured."""
+
+
 def run(command, namespace, seconds):
     """The output of a program that may take `seconds` and some more."""
-    limit = seconds + 30
+    limit = seconds + 20
     try:
         done = subprocess.run(
             [str(word) for word in command],
@@ -36,3 +43,16 @@ def run(command, namespace, seconds):
 def run_json(command, namespace, seconds):
     """As [`run`], for a program that prints one line of JSON."""
     return json.loads(run(command, namespace, seconds))
+
+
+def line(pipe, seconds):
+    """The next line of an unbuffered pipe of bytes; empty at its end. Raises [`Failed`] when it takes too long."""
+    end, got = time.monotonic() + seconds, b""
+    while not got.endswith(b"\n"):
+        if not select.select([pipe], [], [], max(0, end - time.monotonic()))[0]:
+            raise Failed(f"no answer within {seconds:g} s")
+        piece = os.read(pipe.fileno(), 1)
+        if not piece:
+            break
+        got += piece
+    return got.decode(errors="replace")

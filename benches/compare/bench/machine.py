@@ -2,17 +2,19 @@
 
 import datetime
 import os
+import shlex
 import subprocess
 from pathlib import Path
 
 from .cli import REPOSITORY
-from .contenders import defects
+from . import defects
 
 
-def describe(contenders, settings, options):
+def describe(contenders, settings, options, typed):
     """For the reports: machine, kernel, programs, settings."""
-    version = {one.name: _version(one) for one in contenders}
+    version = {one.name: one.version() for one in contenders}
     return {
+        "command": shlex.join(["compare", *typed]),
         "date": datetime.datetime.now(datetime.timezone.utc).strftime("%Y-%m-%d %H:%M UTC"),
         "commit": _commit(),
         "processor": _processor(),
@@ -26,17 +28,8 @@ def describe(contenders, settings, options):
         "quick": settings.quick,
         "rows": options.rows.pattern if options.rows else None,
         "versions": version,
-        "defects": {one.name: found for one in contenders if (found := defects(version[one.name], one.program))},
+        "defects": {one.name: found for one in contenders if (found := defects.known(one))},
     }
-
-
-def _version(contender):
-    text = contender.version()
-    # Debian's pasta does not know its version; its package does.
-    if "unknown" in text:
-        package = _output("dpkg-query", "--show", "--showformat", "${Version}", "passt")
-        text = f"{text}; the installed package passt is {package}" if package else text
-    return text
 
 
 def _commit():

@@ -4,9 +4,9 @@ import os
 import sys
 from dataclasses import dataclass
 
-from . import cli, machine, needs, report, schedule
+from . import cli, machine, needs, report, rows, schedule
 from .bed import Bed
-from .contenders import contenders
+from .choose import contenders
 from .instance import Instances
 from .isolate import isolated
 from .measure import everything
@@ -42,17 +42,17 @@ def main(typed):
         print(f"compare: {missing}", file=sys.stderr)
         return 2
     options.output = options.output.resolve()
-    return isolated(lambda directory: run(options, chosen, directory, load, rnet))
+    return isolated(lambda directory: run(options, chosen, directory, load, rnet, typed))
 
 
-def run(options, chosen, directory, load, rnet):
+def run(options, chosen, directory, load, rnet, typed):
     """Within the isolation: measures and reports."""
     os.chdir("/")
     settings = Settings(options.seconds, options.rounds, options.quick)
     who = contenders(options, rnet, directory / "programs")
-    about = machine.describe(who, settings, options)
+    about = machine.describe(who, settings, options, typed)
     bed = Bed(directory, load, options.output / "profiles" if options.profile else None)
     samples = schedule.run(chosen, who, Instances(bed), settings)
-    rows = report.rows(chosen, who, samples)
-    report.write(rows, who, about, options)
-    return 1 if report.is_incomplete(rows, who) else 0
+    found = rows.rows(chosen, who, samples)
+    report.write(found, who, about, options)
+    return 1 if report.is_incomplete(found, who) else 0

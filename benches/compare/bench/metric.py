@@ -1,38 +1,8 @@
-"""What is measured: metrics (rows of the table), goals, and the base of all measurements."""
+"""What is measured: metrics (rows of the table), and the base of all measurements."""
 
 from dataclasses import dataclass
 
 from .load import Failed
-
-
-@dataclass(frozen=True)
-class Goal:
-    """The ratio of rnet's median to a peer's shall be at least (`>=`) or at most (`<=`) a factor.
-
-    `peer` may be "peers": each proxy.
-    """
-
-    peer: str
-    relation: str
-    factor: float
-
-    def met(self, ratio):
-        """Whether a ratio is good enough."""
-        return ratio >= self.factor if self.relation == ">=" else ratio <= self.factor
-
-    def __str__(self):
-        sign = "≥" if self.relation == ">=" else "≤"
-        return f"{sign}{self.factor:g} {self.peer}"
-
-
-@dataclass(frozen=True)
-class Ceiling:
-    """rnet's median itself shall be at most this."""
-
-    most: float
-
-    def __str__(self):
-        return f"≤{self.most:g} itself"
 
 
 @dataclass(frozen=True)
@@ -63,7 +33,10 @@ class Measurement:
         return settings.seconds + 0.3
 
     def run(self, contender, instances, settings):
-        """The figures by metric key, of one contender. Raises `load.Failed`, or `load.Cannot`."""
+        """The figures by metric key, of one contender; a figure may also be a `load.Failed`, and the key "remark" a `load.Remark`.
+
+        Raises `load.Failed`, or `load.Cannot`.
+        """
         raise NotImplementedError
 
     def run_all(self, contenders, instances, settings, progress):
@@ -75,6 +48,7 @@ class Measurement:
                 results[contender.name] = self.run(contender, instances, settings)
             except Failed as error:
                 results[contender.name] = error
+            instances.after(contender, results[contender.name])
         return results
 
 

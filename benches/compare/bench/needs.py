@@ -3,8 +3,10 @@
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
+from . import peers
 from .cli import REPOSITORY
 
 # Program, Debian package, and what is lost without it; None: nothing works.
@@ -16,6 +18,7 @@ PROGRAMS = [
     ("wrk", "wrk", "the rows http-*"),
     ("nginx", "nginx-light", "the rows http-*"),
     ("iperf3", "iperf3", "the rows iperf3-*"),
+    ("patchelf", "patchelf", "a pasta newer than the system's"),
 ]
 
 
@@ -29,6 +32,7 @@ def check(options):
         raise Missing("must run as root: it makes network namespaces (nothing of the machine's network is touched)")
     if options.install:
         install()
+        _fetch(options)
     absent = [(program, package, loss) for program, package, loss in PROGRAMS if not find(program)]
     faults = [f"{program} is missing: apt-get install {package}" for program, package, loss in absent if loss is None]
     tun = Path("/dev/net/tun")
@@ -66,6 +70,16 @@ def install():
         subprocess.run(command, env=environment, check=True)
     if "nginx-light" in packages and find("systemctl"):
         subprocess.run(["systemctl", "disable", "--now", "nginx.service"], check=False, capture_output=True)
+
+
+def _fetch(options):
+    """The newest pasta; without it the run goes on."""
+    if options.pasta or "pasta" in options.without:
+        return
+    try:
+        print(f"compare: fetched {peers.fetch(peers.folder(options))}", file=sys.stderr)
+    except (peers.Unusable, OSError, subprocess.TimeoutExpired) as error:
+        print(f"compare: no newer pasta than the system's could be fetched: {error}", file=sys.stderr)
 
 
 def build(options):

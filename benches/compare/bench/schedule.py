@@ -10,7 +10,7 @@ from .load import Failed
 
 
 class Samples:
-    """Figures by (measurement, metric, contender), and failures by (measurement, contender)."""
+    """Figures and failures by (measurement, metric, contender)."""
 
     def __init__(self):
         self.figures = {}
@@ -19,10 +19,12 @@ class Samples:
     def add(self, measurement, name, result):
         """Remembers what one measurement of one contender gave."""
         if isinstance(result, Failed):
-            self.failures.setdefault((measurement.key, name), []).append(result)
-            return
+            result = {metric.key: result for metric in measurement.metrics}
         for metric, figure in result.items():
-            self.figures.setdefault((measurement.key, metric, name), []).append(figure)
+            kept = self.failures if isinstance(figure, Failed) else self.figures
+            # A remark is about all figures of the measurement.
+            for key in [one.key for one in measurement.metrics] if metric == "remark" else [metric]:
+                kept.setdefault((measurement.key, key, name), []).append(figure)
 
 
 class Progress:
@@ -58,17 +60,18 @@ class Progress:
 def run(chosen, contenders, instances, settings):
     """All rounds of all measurements; the samples."""
     plan = [(turn, one) for turn in range(settings.rounds) for one in chosen if turn < one.most_rounds]
-    progress = Progress(sum(one.duration(settings) for _, one in plan) * len(contenders) + 1)
+    parts = {one.key: [who for who in contenders if who.takes(one.key)] for one in chosen}
+    progress = Progress(sum(one.duration(settings) * len(parts[one.key]) for _, one in plan) + 1)
     samples = Samples()
     for number, (turn, measurement) in enumerate(plan):
         first = number % len(contenders)
-        order = contenders[first:] + contenders[:first]
+        order = [who for who in contenders[first:] + contenders[:first] if who in parts[measurement.key]]
 
         def show(name, turn=turn, measurement=measurement):
             progress.show(f"round {turn + 1}/{settings.rounds}: {measurement.key}, {name}")
 
         for name, result in measurement.run_all(order, instances, settings, show).items():
             samples.add(measurement, name, result)
-        progress.done += measurement.duration(settings) * len(contenders)
+        progress.done += measurement.duration(settings) * len(order)
     progress.end()
     return samples

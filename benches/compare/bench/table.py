@@ -3,6 +3,32 @@
 MARKS = {True: "✓", False: "✗", None: "?"}
 
 
+class Columns:
+    """Which contenders have a column, and to which groups there are ratios."""
+
+    def __init__(self, contenders):
+        # More threads of rnet have a table of their own.
+        self.names = [one.name for one in contenders if getattr(one, "threads", 1) == 1]
+        self.peers = list(dict.fromkeys(one.group for one in contenders if one.group))
+        self._many = {peer for peer in self.peers if sum(one.group == peer for one in contenders) > 1}
+
+    def header(self):
+        """Their titles."""
+        ratios = [f"rnet/{'best ' if peer in self._many else ''}{peer}" for peer in self.peers]
+        return ["", "unit", *self.names, *ratios, "goals"]
+
+    def cells(self, row, rows):
+        """One row's columns."""
+        ratios = [ratio_text(row.ratio(row.best(peer))) for peer in self.peers]
+        unit = row.metric.unit if row.metric.more_is_better else f"{row.metric.unit} ↓"
+        return [row.metric.title, unit, *(cell_text(row.cells[name]) for name in self.names), *ratios, goals_text(row.verdicts(rows))]
+
+
+def lines(rows, columns):
+    """Header and rows."""
+    return [columns.header(), *(columns.cells(row, rows) for row in rows)]
+
+
 def figure(value):
     """A number with three digits that matter."""
     if value is None:
@@ -23,46 +49,51 @@ def cell_text(cell):
     return figure(cell.median) + spread + ("*" if cell.reason else "")
 
 
-def header(names):
-    """The columns."""
-    return ["", "unit", *names, *(f"rnet/{name}" for name in names if name != "rnet"), "goals"]
+def ratio_text(ratio):
+    """A ratio, or a dash."""
+    return "–" if ratio is None else figure(ratio)
 
 
-def cells(row, names):
-    """One row's columns."""
-    ratios = [f"{ratio:.2f}" if (ratio := row.ratio(name)) is not None else "–" for name in names if name != "rnet"]
-    goals = ", ".join(f"{goal} {MARKS[met]}" for goal, met in row.verdicts())
-    arrow = "" if row.metric.more_is_better else " (less is better)"
-    return [row.metric.title + arrow, row.metric.unit, *(cell_text(row.cells[name]) for name in names), *ratios, goals]
+def goals_text(verdicts):
+    """Goals with their marks."""
+    return ", ".join(f"{goal} {MARKS[met]}" for goal, met in verdicts)
 
 
-def text(rows, names):
+def text(all_lines):
     """For a terminal."""
-    lines = [header(names), *(cells(row, names) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
+    widths = [max(len(line[column]) for line in all_lines) for column in range(len(all_lines[0]))]
 
     def laid_out(line):
         left = [line[0].ljust(widths[0]), line[1].ljust(widths[1])]
         right = [word.rjust(width) for word, width in zip(line[2:-1], widths[2:-1])]
         return "  ".join([*left, *right, line[-1]]).rstrip()
 
-    return "\n".join(laid_out(line) for line in lines)
+    return "\n".join(laid_out(line) for line in all_lines)
 
 
-def markdown(rows, names):
+def markdown(all_lines):
     """For RESULTS.md."""
-    lines = [header(names), ["---", "---", *["---:"] * (2 * len(names) - 1), "---"], *(cells(row, names) for row in rows)]
-    return "\n".join("| " + " | ".join(line) + " |" for line in lines)
+    header, *rest = all_lines
+    rule = ["---", "---", *["---:"] * (len(header) - 3), "---"]
+    return "\n".join("| " + " | ".join(line) + " |" for line in [header, rule, *rest])
 
 
-def notes(rows, names, about):
+def notes(rows, contenders, about):
     """What the table cannot say in figures: who cannot do what, what failed, which defects are known."""
-    found = [f"known defect of {name}: {defect}" for name, defects in about["defects"].items() for defect in defects]
-    for name in names:
+    found = []
+    defects = {}
+    for name, known in about["defects"].items():
+        for defect in known:
+            defects.setdefault(defect, []).append(name)
+    found += [f"known defect of {', '.join(names)}: {defect}" for defect, names in defects.items()]
+    for name in (one.name for one in contenders):
         reasons = {}
         for row in rows:
             if reason := row.cells[name].reason:
                 reasons.setdefault(reason, []).append(row.key.split(".")[0])
-        found += [f"{name} {reason}: {', '.join(dict.fromkeys(keys))}" for reason, keys in reasons.items()]
-    found.append("± is half the distance between the lowest and the highest sample; * marks a figure that some rounds failed to give")
+        found += [f"{name}, {', '.join(dict.fromkeys(keys))}: {reason}" for reason, keys in reasons.items()]
+    found.append(
+        "↓: less is better; ±: half the distance between the lowest and the highest sample; *: a figure with a remark above, or that "
+        "some rounds failed to give; –: not measured for this contender; rnet/best: against the best of a peer's columns in that row"
+    )
     return found

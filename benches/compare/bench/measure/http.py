@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from .. import load
 from ..bed import SERVER4
-from ..metric import Goal, Measurement, Metric
+from ..goals import Goal
+from ..metric import Measurement, Metric
 from ..needs import find
 
 PORT = 8080
@@ -31,6 +32,7 @@ class Http(Measurement):
     """64 connections of one wrk thread."""
 
     close: bool = False
+    in_quick: bool = True
 
     def duration(self, settings):
         return max(1, round(settings.seconds)) + 0.4
@@ -80,6 +82,7 @@ def measurements():
                 Metric("p99", f"HTTP {title}, p99", "ms", False, peers),
             ],
             close=name == "close",
+            in_quick=name == "keepalive",
         )
         for name, title, factor in (("keepalive", "keep-alive", 1.3), ("close", "close", 1.7))
     ]

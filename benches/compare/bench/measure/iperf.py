@@ -21,6 +21,7 @@ class Iperf(Measurement):
     reverse: bool = False
 
     in_quick = False
+    most_rounds = 2
 
     def duration(self, settings):
         return max(1, round(settings.seconds)) + 0.6

@@ -1,6 +1,7 @@
 """How long until there is a network."""
 
 import os
+import select
 import signal
 import statistics
 import subprocess
@@ -9,19 +10,23 @@ from dataclasses import dataclass
 
 from .. import load
 from ..contenders import Slirp
+from ..goals import Goal
 from ..instance import Container
-from ..metric import Goal, Measurement, Metric
+from ..metric import Measurement, Metric
 from ..processes import as_user, environment
 
 TIMES = 5
+TIMES_QUICK = 3
 
 
 @dataclass
 class RunTrue(Measurement):
     """`rnet run -- true` and its like, from start to end. For veth: `unshare -Urn true`, which makes the namespaces only."""
 
+    most_rounds = 3
+
     def duration(self, settings):
-        return TIMES * 0.1
+        return times(settings) * 0.1
 
     def run(self, contender, instances, settings):
         command = contender.run_true()
@@ -29,9 +34,9 @@ class RunTrue(Measurement):
             raise load.Cannot("runs no commands")
         bed = instances.bed
         taken = []
-        for _ in range(TIMES):
+        for _ in range(times(settings)):
             began = time.monotonic()
-            _finish(_start(command, bed))
+            _finish(_start(command, bed, bed.host(contender)))
             taken.append((time.monotonic() - began) * 1000)
         return {"time": statistics.median(taken)}
 
@@ -40,53 +45,61 @@ class RunTrue(Measurement):
 class Attach(Measurement):
     """From start to ready, for namespaces that exist: to the return of a program that goes to the background, or to its word."""
 
+    most_rounds = 3
+
     def duration(self, settings):
-        return TIMES * 0.1
+        return times(settings) * 0.1
 
     def run(self, contender, instances, settings):
         if not contender.has_proxy:
             raise load.Cannot("nothing to attach")
-        return {"time": statistics.median(self._once(contender, instances.bed) for _ in range(TIMES))}
+        return {"time": statistics.median(self._once(contender, instances.bed) for _ in range(times(settings)))}
 
     def _once(self, contender, bed):
-        container = Container(bed)
+        host = bed.host(contender)
+        container = Container(bed, host)
         try:
             if isinstance(contender, Slirp):
-                return self._by_word(contender, container, bed)
-            return self._by_return(contender, container, bed)
+                return self._by_word(contender, container, bed, host)
+            return self._by_return(contender, container, bed, host)
         finally:
             container.close()
 
-    def _by_return(self, contender, container, bed):
+    def _by_return(self, contender, container, bed, host):
         command, file = contender.attach_ready(container.pid, bed.home)
         file.unlink(missing_ok=True)
         began = time.monotonic()
-        _finish(_start(command, bed))
+        _finish(_start(command, bed, host))
         taken = (time.monotonic() - began) * 1000
         _end(int(file.read_text()))
         return taken
 
-    def _by_word(self, contender, container, bed):
+    def _by_word(self, contender, container, bed, host):
         reader, writer = os.pipe()
         command = contender.attach(container.pid, "65520")
         command[1:1] = ["--ready-fd", str(writer)]
         began = time.monotonic()
-        process = _start(command, bed, pass_fds=[writer])
+        process = _start(command, bed, host, pass_fds=[writer])
         os.close(writer)
         try:
             with os.fdopen(reader, "rb") as ready:
-                if ready.read(1) != b"1":
-                    raise load.Failed("ended before it was ready")
+                if not select.select([ready], [], [], 10)[0] or ready.read(1) != b"1":
+                    raise load.Failed("ended before it was ready, or was not ready within 10 s")
             return (time.monotonic() - began) * 1000
         finally:
             process.kill()
             process.wait()
 
 
-def _start(command, bed, **more):
+def times(settings):
+    """Of so many starts the median is one sample."""
+    return TIMES_QUICK if settings.quick else TIMES
+
+
+def _start(command, bed, host, **more):
     return subprocess.Popen(
         [str(word) for word in command],
-        preexec_fn=as_user(bed.host),
+        preexec_fn=as_user(host.namespace),
         env=environment(bed.home),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
@@ -109,7 +122,7 @@ def _finish(process):
 def _end(pid):
     """Ends a daemon that a measurement left behind. It is the driver's child by now: the driver is this PID namespace's first process."""
     os.kill(pid, signal.SIGTERM)
-    for _ in range(100):
+    for _ in range(300):
         try:
             if os.waitpid(pid, os.WNOHANG)[0] == pid:
                 return

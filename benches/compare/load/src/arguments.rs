@@ -1,7 +1,7 @@
 //! Words and `--name value` options of a command line.
 
 use std::collections::HashMap;
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -38,6 +38,13 @@ impl Arguments {
     pub fn address(&mut self) -> Result<IpAddr, String> {
         let word = self.word("an address")?;
         word.parse().map_err(|_| format!("{word:?} is no IP address"))
+    }
+
+    /// The next word as an address, with one of the server's ports; `--shift` says by how much a published port is higher.
+    pub fn target(&mut self, port: u16) -> Result<SocketAddr, String> {
+        let shift = self.option("shift", 0_u16)?;
+        let port = port.checked_add(shift).ok_or_else(|| format!("--shift: {shift} is too much"))?;
+        Ok(SocketAddr::new(self.address()?, port))
     }
 
     /// The words that are left.

@@ -11,8 +11,9 @@ use crate::{ports, serve};
 
 /// An attempt that takes longer has failed.
 const PATIENCE: Duration = Duration::from_secs(5);
-/// More failures than this end the measurement.
-const FAILURES: u64 = 5000;
+/// So many failures that are also one in [`SHARE`] attempts end the measurement: there is no figure to be had.
+const FAILURES: u64 = 200;
+const SHARE: u64 = 10;
 
 struct Attempt {
     stream: TcpStream,
@@ -78,7 +79,7 @@ struct Client {
 impl Client {
     /// Gives a free slot its next attempt.
     fn fill(&mut self, slot: usize) {
-        if self.started >= self.limit || self.failures >= FAILURES {
+        if self.started >= self.limit || self.has_failed() {
             return;
         }
         self.started += 1;
@@ -131,9 +132,13 @@ impl Client {
         }
     }
 
+    fn has_failed(&self) -> bool {
+        self.failures >= FAILURES && self.failures * SHARE >= self.started
+    }
+
     fn is_over(&self, end: Instant) -> bool {
         let idle = self.slots.iter().all(Option::is_none);
-        Instant::now() >= end || self.failures >= FAILURES || (self.started >= self.limit && idle)
+        Instant::now() >= end || self.has_failed() || (self.started >= self.limit && idle)
     }
 
     fn report(mut self) -> String {
@@ -157,7 +162,7 @@ impl Client {
 
 /// The command `connect`.
 pub fn run(mut arguments: Arguments) -> Result<(), String> {
-    let address = SocketAddr::new(arguments.address()?, ports::REQUEST);
+    let address = arguments.target(ports::REQUEST)?;
     let parallel = arguments.option("parallel", 1_usize)?.clamp(1, 4096);
     let limit = arguments.option("count", 1_000_000_u64)?.min(1_000_000);
     let duration = arguments.seconds(1.0)?;

@@ -33,7 +33,7 @@ pub fn exchange(stream: &mut TcpStream, number: u64) -> io::Result<()> {
 
 /// The command `idle`.
 pub fn run(mut arguments: Arguments) -> Result<(), String> {
-    let address = SocketAddr::new(arguments.address()?, ports::ECHO);
+    let address = arguments.target(ports::ECHO)?;
     let wanted = arguments.option("flows", 1000_usize)?.min(20_000);
     let (mut flows, mut failed, mut reason) = (Vec::with_capacity(wanted), 0, String::new());
     let began = Instant::now();

@@ -26,7 +26,8 @@ usage: load serve ADDRESS...                        the counterparts, until kill
        load connect ADDRESS [--parallel N] [--seconds S] [--count N]
        load pingpong tcp|udp ADDRESS [--size N] [--seconds S]
        load udp out|in|both ADDRESS [--size N] [--gso N] [--seconds S]
-       load idle ADDRESS [--flows N]                holds the flows until stdin ends; a line on stdin exchanges bytes";
+       load idle ADDRESS [--flows N]                holds the flows until stdin ends; a line on stdin exchanges bytes
+--shift N: the ports are higher by N, as published ports are (not for udp)";
 
 fn main() {
     sys::raise_descriptor_limit();

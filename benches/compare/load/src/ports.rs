@@ -1,6 +1,7 @@
 //! Where the server listens.
 
-/// TCP: takes the pattern until the end of the stream, then answers with a receipt.
+/// TCP: takes the pattern until the end of the stream, or for as long as the first eight bytes say (milliseconds), then
+/// answers with a receipt.
 pub const SINK: u16 = 7001;
 /// TCP: sends the pattern for as long as the first eight bytes say (milliseconds).
 pub const SOURCE: u16 = 7002;

@@ -1,6 +1,5 @@
 //! Is the network there? Tries until bytes have been exchanged.
 
-use std::net::SocketAddr;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,7 +8,7 @@ use crate::{idle, ports, sys};
 
 /// The command `probe`.
 pub fn run(mut arguments: Arguments) -> Result<(), String> {
-    let address = SocketAddr::new(arguments.address()?, ports::ECHO);
+    let address = arguments.target(ports::ECHO)?;
     let patience = arguments.seconds(5.0)?;
     let began = Instant::now();
     loop {

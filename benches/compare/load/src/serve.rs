@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{IpAddr, Shutdown, TcpListener, TcpStream, UdpSocket};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use crate::arguments::Arguments;
 use crate::bulk;
@@ -64,17 +64,28 @@ fn streams(listener: TcpListener, serve: fn(TcpStream) -> Result<(), String>) {
 }
 
 fn sink(mut stream: TcpStream) -> Result<(), String> {
-    let receipt = bulk::receive(&mut stream, &Pattern::new())?;
-    stream.write_all(&receipt.to_bytes()).map_err(|error| format!("receipt: {error}"))
+    let end = Instant::now() + bulk::read_order(&mut stream)?;
+    let _ = stream.set_read_timeout(Some(Duration::from_millis(100)));
+    let receipt = bulk::receive(&mut stream, &Pattern::new(), Some(end))?;
+    stream.write_all(&receipt.to_bytes()).map_err(|error| format!("receipt: {error}"))?;
+    // Closing with unread bytes would be a reset, which could overtake the receipt: take what a stalled stream still brings.
+    let _ = stream.shutdown(Shutdown::Write);
+    let (mut rest, end) = (vec![0; bulk::PIECE], Instant::now() + Duration::from_secs(1));
+    while Instant::now() < end {
+        match stream.read(&mut rest) {
+            Ok(0) => break,
+            Err(error) if error.kind() != ErrorKind::WouldBlock => break,
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn source(mut stream: TcpStream) -> Result<(), String> {
-    let mut order = [0; 8];
-    stream.read_exact(&mut order).map_err(|error| format!("order: {error}"))?;
-    let duration = Duration::from_millis(u64::from_le_bytes(order).min(120_000));
+    let duration = bulk::read_order(&mut stream)?;
     bulk::send(&mut stream, &Pattern::new(), duration)?;
     // Closing with unread bytes would be a reset: wait for the client's close.
-    let _ = stream.read(&mut order);
+    let _ = stream.read(&mut [0; 8]);
     Ok(())
 }
 
