@@ -14,6 +14,7 @@ mod token;
 mod udp;
 mod udp_batch;
 mod udp_run;
+mod udp_turn;
 mod worker;
 
 use std::io;
