@@ -86,12 +86,13 @@ impl UdpSockets {
     /// Sends what was kept.
     pub fn flush(&mut self) {
         let mut batch = std::mem::take(&mut self.batch);
-        if let Some((mapping, datagrams)) = batch.waiting()
-            && self.send_now(mapping, &datagrams).is_err()
-        {
-            self.lost += 1;
+        match batch.waiting().map(|(mapping, datagrams)| self.send_now(mapping, &datagrams)) {
+            Some(Err(_)) => {
+                self.lost += 1;
+                batch.clear();
+            }
+            _ => batch.sent(),
         }
-        batch.clear();
         self.batch = batch;
     }
 
@@ -164,6 +165,7 @@ impl UdpSockets {
     /// Closes a mapping's socket.
     pub fn close(&mut self, mapping: UdpId) {
         self.flush();
+        self.batch.clear();
         // Closing the only descriptor takes it out of epoll.
         drop(self.sockets.take(mapping.0));
     }
