@@ -86,9 +86,8 @@ impl Messages {
         let count = usize::try_from(count).unwrap_or(0);
         for (place, header) in headers.iter().enumerate().take(count) {
             let Some(from) = socket_addr(&names[place]) else { continue };
-            let control = &controls[place][..(header.msg_hdr.msg_controllen as usize).min(CONTROL_LEN)];
             let len = (header.msg_len as usize).min(PAYLOAD_MAX);
-            self.received.push(Received { from, len, segment: coalesced(control) });
+            self.received.push(Received { from, len, segment: coalesced(&controls[place]) });
             self.places.push(place);
         }
         Ok(count)
@@ -133,7 +132,7 @@ fn socket_addr(name: &[u8; NAME_LEN]) -> Option<SocketAddr> {
 }
 
 /// The size of the datagrams that the kernel put together (udp(7), UDP_GRO), from the first control message: no other is
-/// asked for.
+/// asked for. Where none came there are zeroes.
 fn coalesced(control: &[u8]) -> Option<u16> {
     let (len, rest) = control.split_first_chunk::<{ size_of::<usize>() }>()?;
     let (level, rest) = rest.split_first_chunk::<4>()?;
