@@ -1,5 +1,7 @@
 //! The system calls that no safe crate wraps, each behind a safe function.
 
+pub mod messages;
+
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use std::path::Path;

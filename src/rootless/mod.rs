@@ -17,6 +17,7 @@ mod token;
 mod udp;
 mod udp_batch;
 mod udp_run;
+mod udp_turn;
 mod worker;
 mod workers;
 

@@ -7,8 +7,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use mio::unix::SourceFd;
 use mio::{Interest, Registry};
 use nix::sys::socket::{
-    ControlMessage, ControlMessageOwned, MsgFlags, SockaddrIn, SockaddrIn6, SockaddrStorage, recvmsg, sendmsg,
-    setsockopt, sockopt,
+    ControlMessage, MsgFlags, SockaddrIn, SockaddrIn6, SockaddrStorage, sendmsg, setsockopt, sockopt,
 };
 use rnet_stack::{DATAGRAM_HEADROOM, Family, HostError, Outgoing, UdpId};
 use socket2::{Protocol, Socket, Type};
@@ -18,12 +17,10 @@ use super::slots::Slots;
 use super::sockets::{self, HopLimit};
 use super::token::Source;
 use super::udp_batch::Batch;
-use super::udp_run::RUN_MAX;
+use super::udp_run::Run;
 use crate::config::Outbound;
+use crate::sys::messages::Messages;
 use crate::tap::offload::Offloads;
-
-/// Payload of the largest datagram, and of a batch that the kernel coalesced (UDP_GRO).
-const PAYLOAD_MAX: usize = 65535;
 
 /// Room for the datagrams that the kernel holds for a mapping: bursts must outlast a turn of the loop.
 const RECEIVE_BUFFER: usize = 1 << 20;
@@ -31,8 +28,7 @@ const RECEIVE_BUFFER: usize = 1 << 20;
 /// All UDP sockets of the packet loop.
 pub struct UdpSockets {
     sockets: Slots<UdpSocket>,
-    buffer: Box<[u8]>,
-    control: Vec<u8>,
+    inbox: Option<(Messages, Run)>,
     offloads: Offloads,
     batch: Batch,
     /// Batches that the host did not take.
@@ -45,28 +41,10 @@ struct UdpSocket {
     ttl: HopLimit,
 }
 
-/// What was received: from whom, how many bytes, and of how many bytes each datagram is when there are several.
-#[derive(Clone, Copy, Debug)]
-pub struct Received {
-    /// Who sent it.
-    pub from: SocketAddr,
-    /// Bytes of the payload.
-    pub len: usize,
-    /// Bytes of each datagram but the last.
-    pub segment: Option<u16>,
-}
-
 impl UdpSockets {
     /// No sockets yet. Without UDP offloads on the tap nothing is coalesced that would have to be cut again.
     pub fn new(offloads: Offloads) -> UdpSockets {
-        UdpSockets {
-            sockets: Slots::default(),
-            buffer: vec![0; DATAGRAM_HEADROOM + RUN_MAX + PAYLOAD_MAX].into_boxed_slice(),
-            control: nix::cmsg_space!(i32, libc::sock_extended_err, libc::sockaddr_in6),
-            offloads,
-            batch: Batch::default(),
-            lost: 0,
-        }
+        UdpSockets { sockets: Slots::default(), inbox: None, offloads, batch: Batch::default(), lost: 0 }
     }
 
     /// Opens a mapping's socket, at `port` where that is possible.
@@ -108,12 +86,13 @@ impl UdpSockets {
     /// Sends what was kept.
     pub fn flush(&mut self) {
         let mut batch = std::mem::take(&mut self.batch);
-        if let Some((mapping, datagrams)) = batch.waiting()
-            && self.send_now(mapping, &datagrams).is_err()
-        {
-            self.lost += 1;
+        match batch.waiting().map(|(mapping, datagrams)| self.send_now(mapping, &datagrams)) {
+            Some(Err(_)) => {
+                self.lost += 1;
+                batch.clear();
+            }
+            _ => batch.sent(),
         }
-        batch.clear();
         self.batch = batch;
     }
 
@@ -157,24 +136,10 @@ impl UdpSockets {
         outcome
     }
 
-    /// Receives once, at `place` bytes behind the headroom of the buffer.
-    pub fn receive(&mut self, mapping: UdpId, place: usize) -> Option<Result<Received, HostError>> {
-        let UdpSockets { sockets, buffer, control, .. } = self;
-        let socket = sockets.get(mapping.0)?;
-        let mut space = [io::IoSliceMut::new(buffer.get_mut(DATAGRAM_HEADROOM + place..)?)];
-        let fd = socket.socket.as_raw_fd();
-        let message = match recvmsg::<SockaddrStorage>(fd, &mut space, Some(control), MsgFlags::empty()) {
-            Ok(message) => message,
-            Err(error) => return Some(Err(host_error(&error.into()))),
-        };
-        let segment = message.cmsgs().ok().and_then(|mut messages| {
-            messages.find_map(|message| match message {
-                ControlMessageOwned::UdpGroSegments(size) => u16::try_from(size).ok().filter(|size| *size > 0),
-                _ => None,
-            })
-        });
-        let from = message.address.as_ref().and_then(socket_addr)?;
-        Some(Ok(Received { from, len: message.bytes, segment }))
+    /// Receives what the socket holds, into what [`UdpSockets::take_inbox`] gave; says how many datagrams came.
+    pub fn receive(&mut self, mapping: UdpId, inbox: &mut Messages) -> Option<Result<usize, HostError>> {
+        let socket = self.sockets.get(mapping.0)?;
+        Some(inbox.receive(&socket.socket).map_err(|error| host_error(&error.into())))
     }
 
     /// Whether datagrams may be handed to the tap device several at once.
@@ -182,14 +147,14 @@ impl UdpSockets {
         self.offloads == Offloads::TcpAndUdp
     }
 
-    /// The buffer with what was received; put back with [`UdpSockets::return_buffer`].
-    pub fn take_buffer(&mut self) -> Box<[u8]> {
-        std::mem::take(&mut self.buffer)
+    /// Room to receive into, made at the first use; put back with [`UdpSockets::return_inbox`].
+    pub fn take_inbox(&mut self) -> (Messages, Run) {
+        self.inbox.take().unwrap_or_else(|| (Messages::new(DATAGRAM_HEADROOM), Run::new(DATAGRAM_HEADROOM)))
     }
 
-    /// Puts the buffer back.
-    pub fn return_buffer(&mut self, buffer: Box<[u8]>) {
-        self.buffer = buffer;
+    /// Puts the room back.
+    pub fn return_inbox(&mut self, inbox: (Messages, Run)) {
+        self.inbox = Some(inbox);
     }
 
     /// A mapping's socket and its family, for its error queue.
@@ -200,6 +165,7 @@ impl UdpSockets {
     /// Closes a mapping's socket.
     pub fn close(&mut self, mapping: UdpId) {
         self.flush();
+        self.batch.clear();
         // Closing the only descriptor takes it out of epoll.
         drop(self.sockets.take(mapping.0));
     }

@@ -14,7 +14,7 @@ const BYTES: usize = 65000;
 /// The largest datagram that is put together with others: those that exceed a device's MTU cannot be.
 const DATAGRAM_MAX: usize = 1400;
 
-/// Datagrams that wait to leave together. The first of them left by itself, so that its fate is known at once.
+/// Datagrams that wait to leave together. The first of a stream left by itself, so that its fate is known at once.
 #[derive(Debug, Default)]
 pub struct Batch {
     flow: Option<(UdpId, SocketAddr, u8)>,
@@ -57,6 +57,16 @@ impl Batch {
         Some((mapping, Outgoing { to, payload: &self.payload, segment, ttl }))
     }
 
+    /// Notes that what waited was sent. While the datagrams keep coming nothing new is learnt by sending the first of each
+    /// batch by itself; one that came alone says nothing of those after it.
+    pub fn sent(&mut self) {
+        if self.count == 0 {
+            self.flow = None;
+        }
+        self.payload.clear();
+        self.count = 0;
+    }
+
     /// Forgets everything.
     pub fn clear(&mut self) {
         self.flow = None;
@@ -97,6 +107,22 @@ mod tests {
         assert!(!batch.take(UdpId(1), &datagram(&[], "192.0.2.1:9")));
         batch.follow(UdpId(1), &datagram(&[1; 1401], "192.0.2.1:9"));
         assert!(!batch.take(UdpId(1), &datagram(&[1; 1401], "192.0.2.1:9")));
+    }
+
+    #[test]
+    fn only_what_was_sent_as_a_batch_goes_on_as_one() {
+        let mut batch = Batch::default();
+        let first = datagram(&[1; 100], "192.0.2.1:9");
+        batch.follow(UdpId(1), &first);
+        batch.sent();
+        assert!(!batch.take(UdpId(1), &first));
+        batch.follow(UdpId(1), &first);
+        assert!(batch.take(UdpId(1), &first));
+        batch.sent();
+        assert!(batch.waiting().is_none() && batch.take(UdpId(1), &first));
+        assert_eq!(batch.waiting().map(|(_, waiting)| waiting.payload.len()), Some(100));
+        batch.clear();
+        assert!(batch.waiting().is_none() && !batch.take(UdpId(1), &first));
     }
 
     #[test]

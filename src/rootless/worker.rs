@@ -7,7 +7,7 @@ use std::time::{Duration, Instant as Clock};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
-use rnet_stack::{DATAGRAM_HEADROOM, FlowId, Flushed, HostError, HostIcmp, Instant, PingId, Readiness, Stack, UdpId};
+use rnet_stack::{FlowId, Flushed, HostIcmp, Instant, PingId, Readiness, Stack, UdpId};
 use tracing::debug;
 
 use super::arena::Arena;
@@ -16,7 +16,7 @@ use super::error_queue;
 use super::report::Report;
 use super::team::{End, Member};
 use super::token::Source;
-use super::udp_run::Run;
+use super::udp_turn;
 use super::{Error, stack_config};
 use crate::config::Network;
 use crate::tap::offload;
@@ -152,7 +152,7 @@ impl Worker {
                     Some(Source::Tcp(flow)) => self.tcp_event(now, flow, event),
                     Some(Source::Udp(mapping)) => {
                         if event.is_error() {
-                            self.udp_errors(mapping);
+                            udp_turn::errors(&mut self.stack, &mut self.edge, mapping);
                         }
                         self.unfinished.udp.push(mapping);
                     }
@@ -282,56 +282,9 @@ impl Worker {
         let mut unfinished = std::mem::take(&mut self.unfinished);
         unfinished.forget_duplicates();
         // What a turn leads to marks no other socket: only events do.
-        unfinished.udp.retain(|mapping| self.receive_from(now, *mapping));
+        unfinished.udp.retain(|mapping| udp_turn::receive(&mut self.stack, &mut self.edge, now, *mapping));
         unfinished.ping.retain(|mapping| self.receive_replies(now, *mapping));
         self.unfinished = unfinished;
-    }
-
-    /// Receives what a mapping's socket holds; says whether there may be more.
-    fn receive_from(&mut self, now: Instant, mapping: UdpId) -> bool {
-        let mut run = Run::default();
-        let mut more = true;
-        for _ in 0..DATAGRAMS_A_TURN {
-            match self.edge.udp.receive(mapping, run.len()) {
-                Some(Ok(received)) if self.edge.udp.may_coalesce() && run.extend(&received) => {}
-                Some(Ok(received)) => {
-                    let place = run.len();
-                    self.deliver(now, mapping, &mut run);
-                    let mut buffer = self.edge.udp.take_buffer();
-                    let start = DATAGRAM_HEADROOM + place;
-                    let end = (start + received.len).min(buffer.len());
-                    buffer.copy_within(start..end, DATAGRAM_HEADROOM);
-                    self.edge.udp.return_buffer(buffer);
-                    run.start(&received);
-                }
-                Some(Err(HostError::WouldBlock)) | None => {
-                    more = false;
-                    break;
-                }
-                // An error that was reported for something sent: its details are in the error queue.
-                Some(Err(_)) => self.udp_errors(mapping),
-            }
-        }
-        self.deliver(now, mapping, &mut run);
-        more
-    }
-
-    fn deliver(&mut self, now: Instant, mapping: UdpId, run: &mut Run) {
-        let Some((from, len, segment)) = run.finish() else { return };
-        let mut buffer = self.edge.udp.take_buffer();
-        if let Some(filled) = buffer.get_mut(..DATAGRAM_HEADROOM + len) {
-            self.stack.udp_received(now, mapping, from, filled, segment, &mut self.edge);
-        }
-        self.edge.udp.return_buffer(buffer);
-    }
-
-    fn udp_errors(&mut self, mapping: UdpId) {
-        for _ in 0..ERRORS_A_TURN {
-            let Some((socket, family)) = self.edge.udp.socket(mapping) else { return };
-            let Some(error) = error_queue::take(socket) else { return };
-            let icmp = HostIcmp::new(family, error.icmp, error.to, error.offender, &error.payload);
-            self.stack.udp_error(mapping, &icmp, &mut self.edge);
-        }
     }
 
     fn ping_errors(&mut self, mapping: PingId) {

@@ -10,6 +10,7 @@ both!(
     an_unreachable_host_is_reported,
     the_world_learns_of_a_closed_socket,
     many_datagrams_in_a_row_arrive_in_order,
+    datagrams_of_several_peers_do_not_mix,
     many_sockets_at_once,
 );
 
@@ -109,6 +110,29 @@ for turn in range(20):
     for data in sent: s.send(data)
     got = [s.recv(1 << 16) for _ in sent]
     equal([struct.unpack('!II', data[:8]) for data in got], [(turn, n) for n in range(40)]); check(got == sent, 'torn', turn)"
+        );
+        bed.run_python("", &script).ok();
+    }
+}
+
+fn datagrams_of_several_peers_do_not_mix(bed: &Bed) {
+    let _peer = bed.peer();
+    for (one, two) in [(WORLD4, FAR4), (WORLD6, FAR6)] {
+        // Runs of one size, a shorter and an empty one, too large ones to be put together, and peers that take turns.
+        let script = format!(
+            "s = udp('{one}'); hosts = ('{one}', '{}', '{}'); sizes = [90] * 20 + [7] + [90] * 3 + [0, 1400, 1400, 1401, 3000, 90, 1200]
+for host in hosts: s.sendto(b'x', (host, UDP_ECHO)); s.recv(1)  # see above
+for runs in (1, 5):
+    sent = {{host: [] for host in hosts}}; got = {{host: [] for host in hosts}}
+    for n in range(0, len(sizes), runs):
+        for host in hosts:
+            for size in sizes[n:n + runs]:
+                data = BLOCK[n + size:n + 2 * size]; s.sendto(data, (host, UDP_ECHO)); sent[host].append(data)
+    for _ in range(len(sizes) * len(hosts)):
+        data, peer = s.recvfrom(1 << 16); got[peer[0]].append(data)
+    for host in hosts:
+        equal([len(data) for data in got[host]], [len(data) for data in sent[host]], host); check(got == sent, 'torn', host, runs)",
+            two[0], two[1]
         );
         bed.run_python("", &script).ok();
     }
