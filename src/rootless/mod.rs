@@ -19,6 +19,7 @@ mod worker;
 use std::io;
 use std::os::fd::OwnedFd;
 
+use rnet_stack::TimestampClock;
 use rnet_stack::frame::MacAddr;
 use rnet_stack::neighbour::{Answer, LinkConfig, LinkV4, LinkV6};
 use tracing::info;
@@ -99,6 +100,7 @@ fn stack_config(network: &Network) -> Result<rnet_stack::Config, Error> {
         host_loopback: network.host_loopback,
         dns_upstream: network.dns_upstream,
         limits: network.limits,
+        timestamps: TimestampClock::default(),
         seed: u64::from_ne_bytes(seed),
     })
 }

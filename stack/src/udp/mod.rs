@@ -1,5 +1,7 @@
 //! UDP: one host socket for each address and port of the container's, whoever it talks to (RFC 4787 section 4.1).
 
+mod clients;
+
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Config;
@@ -14,6 +16,7 @@ use crate::icmp::HostIcmp;
 use crate::link::{IcmpError, Wire};
 use crate::policy::{self, Verdict};
 use crate::{Duration, Instant};
+use clients::Clients;
 
 /// Bytes that a buffer handed to [`crate::Stack::udp_received`] has in front of its payload.
 pub const DATAGRAM_HEADROOM: usize = HEADROOM + UDP6_HEADROOM;
@@ -42,10 +45,14 @@ enum Via {
     Direct,
     /// The host's name server's, which answers under the link's DNS address.
     Dns,
+    /// Those of the clients of one more host port that is published to the same port of the container's.
+    Further(u32),
 }
 
+/// What a mapping has seen. A published one starts as if everything had been seen: it neither expires nor ends.
 #[derive(Debug)]
 struct Mapping {
+    published: bool,
     answered: bool,
     peers: Peers,
 }
@@ -60,11 +67,21 @@ enum Peers {
 /// All UDP mappings of a container.
 pub(crate) struct UdpFlows {
     mappings: Mappings<Key, Mapping>,
+    clients: Clients,
 }
 
 impl UdpFlows {
     pub(crate) fn new(limit: usize, seed: u64) -> UdpFlows {
-        UdpFlows { mappings: Mappings::new(limit, seed) }
+        UdpFlows { mappings: Mappings::new(limit, seed), clients: Clients::new(limit, seed) }
+    }
+
+    /// Makes the mapping of a host port that is published to the container's end `guest`; its socket is open already.
+    pub(crate) fn publish(&mut self, guest: SocketAddr) -> UdpId {
+        let key = |via| Key { guest: guest.ip(), port: guest.port(), via };
+        let further = (0..).map(Via::Further);
+        let via = std::iter::once(Via::Direct).chain(further).find(|&via| self.mappings.find(&key(via)).is_none());
+        let mapping = Mapping { published: true, answered: true, peers: Peers::Many };
+        UdpId(self.mappings.insert_permanent(key(via.unwrap_or(Via::Direct)), mapping))
     }
 
     /// Carries a datagram from the container to the host.
@@ -80,6 +97,16 @@ impl UdpFlows {
         counters: &mut Counters,
         edge: &mut E,
     ) -> Result<(), DropReason> {
+        let segment = (offload.gso == Gso::Udp && offload.gso_size > 0).then_some(offload.gso_size);
+        if segment.is_some_and(|segment| datagram.payload.len() > usize::from(segment) * SEGMENTS_MAX) {
+            return Err(DropReason::Malformed);
+        }
+        let guest = SocketAddr::new(packet.src, datagram.src_port);
+        let named = SocketAddr::new(packet.dst, datagram.dst_port);
+        if let Some((id, to)) = self.clients.real(now, guest, named) {
+            send(config, packet, datagram, id, to, segment, wire, counters, edge);
+            return Ok(());
+        }
         let (to, via) = match policy::outbound(config, packet.dst, datagram.dst_port) {
             Verdict::Forward(to) => (to, Via::Direct),
             Verdict::Dns(to) => (to, Via::Dns),
@@ -96,10 +123,6 @@ impl UdpFlows {
         if datagram.dst_port == 0 {
             return Err(DropReason::Address);
         }
-        let segment = (offload.gso == Gso::Udp && offload.gso_size > 0).then_some(offload.gso_size);
-        if segment.is_some_and(|segment| datagram.payload.len() > usize::from(segment) * SEGMENTS_MAX) {
-            return Err(DropReason::Malformed);
-        }
         let key = Key { guest: packet.src, port: datagram.src_port, via };
         let id = match self.mapping(now, key, to, counters, edge) {
             Ok(id) => id,
@@ -108,16 +131,7 @@ impl UdpFlows {
                 return Ok(());
             }
         };
-        let outgoing = Outgoing { to, payload: datagram.payload, segment, ttl: packet.ttl.saturating_sub(1).max(1) };
-        match edge.udp_send(UdpId(id), &outgoing) {
-            Ok(()) => {}
-            Err(error) => {
-                counters.count(Counter::UdpSendFailed);
-                if let Some(error) = unreachable(error) {
-                    wire.error(config, packet, error, counters, edge);
-                }
-            }
-        }
+        send(config, packet, datagram, UdpId(id), to, segment, wire, counters, edge);
         Ok(())
     }
 
@@ -143,7 +157,7 @@ impl UdpFlows {
             self.mappings.touch(id, now, idle);
             return Ok(id);
         }
-        let mapping = Mapping { answered: false, peers: Peers::One(to) };
+        let mapping = Mapping { published: false, answered: false, peers: Peers::One(to) };
         let Ok(id) = self.mappings.insert(key, mapping, now + IDLE_UNANSWERED) else {
             counters.count(Counter::UdpMappingLimit);
             return Err(IcmpError::Prohibited);
@@ -173,9 +187,20 @@ impl UdpFlows {
     ) -> Result<(), DropReason> {
         let Some((key, mapping)) = self.mappings.get_mut(id.0) else { return Ok(()) };
         let key = *key;
-        let from = sender(config, &key, mapping, from).ok_or(DropReason::HostSource)?;
-        mapping.answered = true;
-        self.mappings.touch(id.0, now, IDLE);
+        let from = if mapping.published {
+            let guest = SocketAddr::new(key.guest, key.port);
+            let name = policy::client(config, from, key.guest).ok_or(DropReason::HostSource)?;
+            if key.via == Via::Direct && name.ip() == from.ip() {
+                name
+            } else {
+                self.clients.admit(now, guest, (id, from), name).ok_or(DropReason::HostSource)?
+            }
+        } else {
+            let from = sender(config, &key, mapping, from).ok_or(DropReason::HostSource)?;
+            mapping.answered = true;
+            self.mappings.touch(id.0, now, IDLE);
+            from
+        };
 
         let Some(payload) = buffer.len().checked_sub(DATAGRAM_HEADROOM) else { return Ok(()) };
         let one = segment.map_or(payload, |segment| payload.min(usize::from(segment)));
@@ -210,7 +235,8 @@ impl UdpFlows {
         edge: &mut E,
     ) {
         let Some((key, mapping)) = self.mappings.get(id.0) else { return };
-        let (Some(error), Some(to)) = (icmp.error(), sender(config, key, mapping, icmp.to())) else { return };
+        let to = self.clients.name((id, icmp.to())).or_else(|| sender(config, key, mapping, icmp.to()));
+        let (Some(error), Some(to)) = (icmp.error(), to) else { return };
         let from = icmp.from(to.ip());
         let ports = Ports { src: key.port, dst: to.port() };
         let ip = IpHeader::new(key.guest, to.ip(), crate::link::HOP_LIMIT, 0, None);
@@ -242,13 +268,14 @@ impl UdpFlows {
     }
 
     pub(crate) fn handle_timeout<E: Edge>(&mut self, now: Instant, edge: &mut E) {
+        self.clients.handle_timeout(now);
         while let Some(id) = self.mappings.expire(now) {
             edge.udp_close(UdpId(id));
         }
     }
 
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        self.mappings.next_timeout()
+        self.mappings.next_timeout().into_iter().chain(self.clients.next_timeout()).min()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -256,11 +283,33 @@ impl UdpFlows {
     }
 }
 
+/// Sends what a datagram of the container's carries.
+#[allow(clippy::too_many_arguments)]
+fn send<E: Edge>(
+    config: &Config,
+    packet: &IpPacket<'_>,
+    datagram: &UdpDatagram<'_>,
+    id: UdpId,
+    to: SocketAddr,
+    segment: Option<u16>,
+    wire: &mut Wire,
+    counters: &mut Counters,
+    edge: &mut E,
+) {
+    let outgoing = Outgoing { to, payload: datagram.payload, segment, ttl: packet.ttl.saturating_sub(1).max(1) };
+    if let Err(error) = edge.udp_send(id, &outgoing) {
+        counters.count(Counter::UdpSendFailed);
+        if let Some(error) = unreachable(error) {
+            wire.error(config, packet, error, counters, edge);
+        }
+    }
+}
+
 /// What the container knows a sender by.
 fn sender(config: &Config, key: &Key, mapping: &Mapping, from: SocketAddr) -> Option<SocketAddr> {
     let family = Family::of(key.guest);
     match (key.via, mapping.peers) {
-        (Via::Direct, _) => policy::inbound(config, from, family),
+        (Via::Direct | Via::Further(_), _) => policy::inbound(config, from, family),
         (Via::Dns, Peers::One(upstream)) if upstream == from => policy::dns_server(config, family),
         (Via::Dns, _) => None,
     }

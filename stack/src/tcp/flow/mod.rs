@@ -1,14 +1,15 @@
 //! One open flow: bytes between its host socket and its smoltcp socket, and how either end's close reaches the other.
 
 mod host;
+mod inbound;
 
 use smoltcp::socket::tcp::State;
 
 use super::emit::{Framing, finish};
-use super::endpoint::{ACK_DELAY, BULK, Endpoint};
+use super::endpoint::{BULK, Endpoint};
 use super::engine::Engine;
 use super::nudge::LastSeen;
-use super::syn::HeldSyn;
+use super::syn::Peer;
 use crate::edge::{Close, Edge, FlowId};
 use crate::frame::{TcpFlags, TcpSegment};
 use crate::{Duration, Instant};
@@ -76,6 +77,8 @@ pub(crate) struct OpenFlow {
     window_known: bool,
     host: HostSide,
     guest: GuestSide,
+    /// How often the container's answer to our SYN has called for another one.
+    attempts: u8,
     /// The end of the patience that the current state calls for.
     limit: Option<Instant>,
     /// When bytes last went into a ring.
@@ -109,18 +112,19 @@ enum GuestSide {
 }
 
 impl OpenFlow {
-    pub(crate) fn new(endpoint: Box<Endpoint>, syn: &HeldSyn, ready: Readiness, now: Instant) -> OpenFlow {
+    pub(crate) fn new(endpoint: Box<Endpoint>, peer: Peer, ready: Readiness, now: Instant) -> OpenFlow {
         OpenFlow {
             endpoint,
-            mss: syn.mss,
+            mss: peer.mss,
             ready,
-            last_seen: LastSeen::new(syn.window_shift),
+            last_seen: LastSeen::new(peer.window_shift),
             unacknowledged: 0,
             unfinished: false,
-            taken: syn.seq.wrapping_add(1),
+            taken: peer.seq.wrapping_add(1),
             window_known: false,
             host: HostSide::Open,
             guest: GuestSide::Open,
+            attempts: 0,
             limit: Some(now + HANDSHAKE_LIMIT),
             active: now,
             heard: now,
@@ -132,9 +136,9 @@ impl OpenFlow {
         self.ready |= more;
     }
 
-    /// Whether the container has yet to finish its handshake.
+    /// Whether the handshake with the container is not finished yet.
     pub(crate) fn half_open(&self) -> bool {
-        matches!(self.endpoint.state(), State::Listen | State::SynReceived)
+        matches!(self.endpoint.state(), State::Listen | State::SynReceived | State::SynSent)
     }
 
     /// Whether the last turn ended with more to do at once; the next turn is to come soon.
@@ -149,7 +153,7 @@ impl OpenFlow {
 
     /// Whether the host has all that the container sent, and its end.
     pub(crate) fn is_settled(&mut self) -> bool {
-        self.guest != GuestSide::Open && self.endpoint.socket().recv_queue() == 0
+        self.is_unanswered() || self.guest != GuestSide::Open && self.endpoint.socket().recv_queue() == 0
     }
 
     /// Whether the host socket is still there to be closed.
@@ -166,6 +170,9 @@ impl OpenFlow {
         segment: &TcpSegment<'_>,
     ) -> Option<usize> {
         self.heard = now;
+        if self.is_unanswered() {
+            return self.answer(now, engine, packet, segment);
+        }
         // Three repetitions make smoltcp retransmit; with only a FIN underway it then stops its timer and sends nothing.
         if self.last_seen.repeats(segment) && self.endpoint.socket().send_queue() == 0 && !self.half_open() {
             return None;
@@ -271,11 +278,27 @@ impl OpenFlow {
     fn emit_all<E: Edge>(&mut self, now: Instant, engine: &mut Engine, framing: &Framing, edge: &mut E) {
         while self.emit(now, engine, framing, edge) {}
         // An acknowledgement that smoltcp would delay is emitted as it would be when the delay is over.
-        while self.unacknowledged >= BULK && self.emit(now + ACK_DELAY, engine, framing, edge) {}
+        while self.unacknowledged >= BULK && self.emit_delayed(now, engine, framing, edge) {}
     }
 
     fn emit<E: Edge>(&mut self, now: Instant, engine: &mut Engine, framing: &Framing, edge: &mut E) -> bool {
-        let Some(len) = engine.emit(now, &mut self.endpoint.set) else { return false };
+        let emitted = engine.emit(now, &mut self.endpoint.set);
+        self.transmit(emitted, engine, framing, edge)
+    }
+
+    fn emit_delayed<E: Edge>(&mut self, now: Instant, engine: &mut Engine, framing: &Framing, edge: &mut E) -> bool {
+        let emitted = engine.emit_delayed(now, &mut self.endpoint.set);
+        self.transmit(emitted, engine, framing, edge)
+    }
+
+    fn transmit<E: Edge>(
+        &mut self,
+        emitted: Option<usize>,
+        engine: &mut Engine,
+        framing: &Framing,
+        edge: &mut E,
+    ) -> bool {
+        let Some(len) = emitted else { return false };
         self.unacknowledged = 0;
         self.window_known = !self.half_open();
         let buffer = engine.buffer(len);
@@ -291,11 +314,11 @@ impl OpenFlow {
             // Both ends are done; only our last acknowledgement may still be delayed. TIME-WAIT is for links that lose
             // and reorder; here a late segment gets a reset, as it would after TIME-WAIT.
             State::TimeWait => {
-                while self.emit(now + ACK_DELAY, engine, framing, edge) {}
+                while self.emit_delayed(now, engine, framing, edge) {}
                 self.gone(Close::Orderly);
             }
             State::Closed => self.gone(if self.host == HostSide::Broken { Close::Orderly } else { Close::Reset }),
-            State::Listen | State::SynReceived if self.limit.is_some_and(|limit| limit <= now) => {
+            State::Listen | State::SynReceived | State::SynSent if self.limit.is_some_and(|limit| limit <= now) => {
                 self.endpoint.socket().abort();
                 self.emit_all(now, engine, framing, edge);
                 self.gone(Close::Reset);
