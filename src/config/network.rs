@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 pub use rnet_stack::Limits;
 use rnet_stack::frame::MacAddr;
 
+use super::Publish;
+
 /// A container's network: the tap device in its namespace and what answers behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Network {
@@ -24,6 +26,8 @@ pub struct Network {
     pub outbound: Outbound,
     /// The name server that queries to the DNS addresses are relayed to; `None` leaves them unanswered.
     pub dns_upstream: Option<SocketAddr>,
+    /// The container's ports that are reached at the host's.
+    pub publish: Vec<Publish>,
     /// Bounds on what the container can make rnet hold.
     pub limits: Limits,
 }

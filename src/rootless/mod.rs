@@ -1,9 +1,11 @@
 //! The user-mode backend: the event loop that stands between the tap device and the host's sockets.
 
+mod accept;
 mod arena;
 mod edge;
 mod error_queue;
 mod host_error;
+pub mod listen;
 mod outq;
 mod ping;
 pub mod sandbox;
@@ -25,6 +27,7 @@ use rnet_stack::neighbour::{Answer, LinkConfig, LinkV4, LinkV6};
 use tracing::info;
 
 use crate::config::{Network, Subnet};
+use listen::PublishedPorts;
 use worker::{End, Worker};
 
 /// What ends the packet loop with an error.
@@ -51,12 +54,12 @@ const LINK_MAC: MacAddr = MacAddr([0x52, 0x55, 0x0a, 0x00, 0x02, 0x02]);
 pub struct Service(Worker);
 
 impl Service {
-    /// Prepares to serve the tap device `tap` until `stop` is readable or hung up.
+    /// Prepares to serve the tap device `tap` and the published ports until `stop` is readable or hung up.
     ///
     /// # Errors
     /// When the device is no tap device with vnet headers, or descriptors or memory are short.
-    pub fn new(tap: OwnedFd, network: &Network, stop: OwnedFd) -> Result<Service, Error> {
-        Worker::new(tap, network, stop).map(Service)
+    pub fn new(tap: OwnedFd, network: &Network, ports: PublishedPorts, stop: OwnedFd) -> Result<Service, Error> {
+        Worker::new(tap, network, ports, stop).map(Service)
     }
 
     /// Serves until `stop` says so or the device is gone, which is the end of its namespace.
@@ -74,12 +77,12 @@ impl Service {
     }
 }
 
-/// Serves the tap device until `stop` is readable or hung up, or the device is gone.
+/// Serves the tap device and the published ports until `stop` is readable or hung up, or the device is gone.
 ///
 /// # Errors
 /// See [`Service::new`] and [`Service::run`].
-pub fn serve(tap: OwnedFd, network: &Network, stop: OwnedFd) -> Result<(), Error> {
-    Service::new(tap, network, stop)?.run()
+pub fn serve(tap: OwnedFd, network: &Network, ports: PublishedPorts, stop: OwnedFd) -> Result<(), Error> {
+    Service::new(tap, network, ports, stop)?.run()
 }
 
 /// The stack's configuration for a network.

@@ -16,6 +16,8 @@ pub enum Source {
     Udp(UdpId),
     /// An echo mapping's ping socket.
     Ping(PingId),
+    /// The listening socket of a published port.
+    Listener(u32),
 }
 
 const KIND_BITS: usize = 3;
@@ -29,6 +31,7 @@ impl Source {
             Source::Tcp(flow) => (2, flow.0),
             Source::Udp(mapping) => (3, mapping.0),
             Source::Ping(mapping) => (4, mapping.0),
+            Source::Listener(index) => (5, index),
         };
         Token(((index as usize) << KIND_BITS) | kind)
     }
@@ -42,6 +45,7 @@ impl Source {
             2 => Some(Source::Tcp(FlowId(index))),
             3 => Some(Source::Udp(UdpId(index))),
             4 => Some(Source::Ping(PingId(index))),
+            5 => Some(Source::Listener(index)),
             _ => None,
         }
     }
@@ -59,6 +63,7 @@ mod tests {
             Source::Tcp(FlowId(7)),
             Source::Udp(UdpId(u32::MAX >> 3)),
             Source::Ping(PingId(0)),
+            Source::Listener(65535),
         ];
         for source in sources {
             assert_eq!(Source::of(source.token()), Some(source));

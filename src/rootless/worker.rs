@@ -10,13 +10,17 @@ use mio::{Events, Interest, Poll};
 use rnet_stack::{DATAGRAM_HEADROOM, FlowId, Flushed, HostError, HostIcmp, Instant, PingId, Readiness, Stack, UdpId};
 use tracing::debug;
 
+use super::accept::{Accepted, Listeners};
 use super::arena::Arena;
 use super::edge::HostEdge;
 use super::error_queue;
+use super::listen::PublishedPorts;
+use super::tcp;
 use super::token::Source;
 use super::udp_run::Run;
 use super::{Error, stack_config};
 use crate::config::Network;
+use crate::tap::mac;
 use crate::tap::offload;
 use crate::tap::vnet::{self, VNET_HEADER_LEN};
 
@@ -27,6 +31,9 @@ const BYTES_A_TURN: usize = 384 << 10;
 
 /// Datagrams that are received from one socket before others get their turn.
 const DATAGRAMS_A_TURN: usize = 64;
+
+/// Connections that are accepted before other flows get their turn.
+const ACCEPTS_A_TURN: usize = 32;
 
 /// Errors that are taken from one socket's queue in a turn.
 const ERRORS_A_TURN: usize = 16;
@@ -82,6 +89,7 @@ pub struct Worker {
     poll: Poll,
     stack: Stack<Arena>,
     edge: HostEdge,
+    listeners: Listeners,
     frame: Box<[u8]>,
     tap: TapState,
     /// Whether TCP flows wait for another turn.
@@ -97,7 +105,7 @@ pub struct Worker {
 
 impl Worker {
     /// Prepares everything that needs the host's files or may fail.
-    pub fn new(tap: OwnedFd, network: &Network, stop: OwnedFd) -> Result<Worker, Error> {
+    pub fn new(tap: OwnedFd, network: &Network, ports: PublishedPorts, stop: OwnedFd) -> Result<Worker, Error> {
         let wrap = |operation: &'static str| move |source: io::Error| Error::SetUp { operation, source };
         let offloads =
             offload::enable(tap.as_fd()).map_err(|errno| wrap("turn on offloads of the tap device")(errno.into()))?;
@@ -112,11 +120,22 @@ impl Worker {
             })
             .map_err(wrap("watch the tap device"))?;
         let registry = registry.try_clone().map_err(wrap("watch host sockets"))?;
-        let config = stack_config(network)?;
+        let mut config = stack_config(network)?;
+        if let (None, Some(mac)) = (network.mac, mac::of(tap.as_fd())) {
+            // A container that has sent nothing yet can be reached all the same.
+            config.guest_mac = mac;
+        }
         let arena = Arena::new(config.limits.buffer_bytes, config.limits.tcp_flows);
+        let listeners = Listeners::new(ports.tcp, &registry).map_err(wrap("watch published ports"))?;
+        let mut stack = Stack::new(config, arena, Instant::ZERO);
+        let mut edge = HostEdge::new(File::from(tap), registry, network.outbound.clone(), offloads);
+        for published in ports.udp {
+            edge.publish_udp(stack.udp_publish(published.to), published).map_err(wrap("watch published ports"))?;
+        }
         Ok(Worker {
-            stack: Stack::new(config, arena, Instant::ZERO),
-            edge: HostEdge::new(File::from(tap), registry, network.outbound.clone(), offloads),
+            stack,
+            edge,
+            listeners,
             poll,
             frame: vec![0; FRAME_MAX].into_boxed_slice(),
             tap: TapState::MayHaveMore,
@@ -158,10 +177,12 @@ impl Worker {
                         }
                         self.unfinished.ping.push(mapping);
                     }
+                    Some(Source::Listener(index)) => self.listeners.ready(index),
                     None => {}
                 }
             }
             self.receive_datagrams(now);
+            self.accept_clients(now);
             if self.tap == TapState::MayHaveMore {
                 self.read_frames(now);
                 self.edge.udp.flush();
@@ -202,7 +223,8 @@ impl Worker {
             Duration::from_micros(u64::try_from(micros).unwrap_or(0))
         });
         let linger = self.stopping.map(|_| LINGER_IDLE);
-        [timer, self.edge.tcp.reset_delay(), linger].into_iter().flatten().min()
+        let clients = self.listeners.delay(Clock::now()).filter(|_| self.stopping.is_none());
+        [timer, clients, self.edge.tcp.reset_delay(), linger].into_iter().flatten().min()
     }
 
     fn read_frames(&mut self, now: Instant) {
@@ -251,6 +273,20 @@ impl Worker {
             Some(Err(error)) => {
                 self.edge.tcp.forget(flow);
                 self.stack.tcp_connect_failed(now, flow, error, &mut self.edge);
+            }
+        }
+    }
+
+    /// Takes the connections that wait at published ports, some in a turn.
+    fn accept_clients(&mut self, now: Instant) {
+        if self.stopping.is_some() {
+            return;
+        }
+        for _ in 0..ACCEPTS_A_TURN {
+            let Some(Accepted { stream, client, to }) = self.listeners.accept() else { return };
+            match self.stack.tcp_accepted(now, client, to) {
+                Some(flow) => self.edge.adopt_tcp(flow, stream),
+                None => tcp::reset(stream),
             }
         }
     }
@@ -355,6 +391,7 @@ impl Worker {
             drops = drops.join(" "),
             refused_frames = self.edge.refused_frames,
             lost_udp_batches = self.edge.udp.lost(),
+            accepts_postponed = self.listeners.exhausted(),
             "packet loop ends"
         );
     }

@@ -170,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_permanent_mapping_is_neither_counted_nor_forgotten() {
-        let mut table = Mappings::new(1, 1);
+        let mut table: Mappings<&str, i32> = Mappings::new(1, 1);
         let a = table.insert_permanent("a", 1);
         table.touch(a, secs(5), Duration::from_secs(30));
         assert_eq!((table.next_timeout(), table.is_full()), (None, false));

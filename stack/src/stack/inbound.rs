@@ -17,12 +17,7 @@ impl<M: RingMemory> Stack<M> {
     /// host's connection is to be reset.
     pub fn tcp_accepted(&mut self, now: Instant, client: SocketAddr, to: SocketAddr) -> Option<FlowId> {
         let client = policy::client(&self.config, client, to.ip())?;
-        let key = FlowKey {
-            guest: to.ip(),
-            guest_port: to.port(),
-            remote: client.ip(),
-            remote_port: client.port(),
-        };
+        let key = FlowKey { guest: to.ip(), guest_port: to.port(), remote: client.ip(), remote_port: client.port() };
         self.tcp.accept(now, key, &mut self.counters)
     }
 

@@ -58,7 +58,8 @@ pub(crate) fn finish(buffer: &mut [u8], framing: &Framing, mss: u16) -> Option<O
     let checksum = Checksum::Partial { start: transport as u16, offset: TCP_CHECKSUM_OFFSET as u16 };
     let payload = segment_len - tcp_len;
     // An MSS counts no options (RFC 6691), and a container may name one beyond what its link carries.
-    let mss = mss.saturating_sub((tcp_len - 20) as u16).min(framing.mtu.saturating_sub((ip_len + tcp_len) as u16)).max(1);
+    let mss =
+        mss.saturating_sub((tcp_len - 20) as u16).min(framing.mtu.saturating_sub((ip_len + tcp_len) as u16)).max(1);
     Some(if payload > usize::from(mss) {
         Offload { checksum, gso, gso_size: mss, header_len: (transport + tcp_len) as u16 }
     } else {

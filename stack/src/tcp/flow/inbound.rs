@@ -62,14 +62,9 @@ impl OpenFlow {
         reset
     }
 
-    fn syn_ack(
-        &mut self,
-        now: Instant,
-        engine: &mut Engine,
-        packet: &[u8],
-        segment: &TcpSegment<'_>,
-    ) -> Option<usize> {
-        let ip_len = if packet.first().is_some_and(|first| first >> 4 == 4) { IPV4_HEADER_LEN } else { IPV6_HEADER_LEN };
+    fn syn_ack(&mut self, now: Instant, engine: &mut Engine, packet: &[u8], segment: &TcpSegment<'_>) -> Option<usize> {
+        let ip_len =
+            if packet.first().is_some_and(|first| first >> 4 == 4) { IPV4_HEADER_LEN } else { IPV6_HEADER_LEN };
         let syn = HeldSyn::new(packet, ip_len, segment);
         let key = key(&mut self.endpoint);
         let reset = engine.feed(now, &mut self.endpoint.set, &syn.packet);
