@@ -136,7 +136,7 @@ mod tests {
         let real = |n: u16| (UdpId(0), SocketAddr::from(([127, 0, 0, 1], n)));
         let name = |n: u16| SocketAddr::from(([10, 0, 2, 2], n));
         for n in 1..=50 {
-            assert_eq!(clients.admit(Instant::from_millis(n.into()), guest, real(n), name(n)), Some(name(n)));
+            assert_eq!(clients.admit(Instant::from_millis(i64::from(n)), guest, real(n), name(n)), Some(name(n)));
         }
         assert_eq!((clients.name(real(48)), clients.name(real(49))), (None, Some(name(49))));
         assert_eq!((clients.by_name.len(), clients.by_real.len()), (2, 2));
