@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use rnet_stack::event::Counter;
 use rnet_stack::frame::{ETHERNET_HEADER_LEN, Gso};
-use rnet_stack::{Close, Duration, Limits};
+use rnet_stack::{Close, Duration, Limits, RingClass};
 
 use super::link::Impairment;
 use super::raw::{End, Raw, SYN_OPTIONS, Seen, What};
@@ -318,12 +318,13 @@ fn the_containers_mss_is_kept() {
 /// smoltcp takes the window of a SYN for a scaled one until it has sent another packet.
 #[test]
 fn what_exceeds_the_ring_right_after_the_answer_is_left_out() {
-    let mut raw = Raw::new(Limits { buffer_bytes: 1 << 20, tcp_flows: 20, ..Limits::default() });
+    let mut raw = Raw::new(Limits::default());
     let mut end = accept(&mut raw);
     raw.feed(&syn_ack(&end, &SYN_OPTIONS, &[]));
     end.seq += 1;
     let mut far = end;
-    for offset in [16 << 10, 100 << 10, 250 << 10, 500 << 10] {
+    let ring = RingClass::Large.receive_bytes() as u32;
+    for offset in [ring - 1000, ring, ring + 100_000, 2 * ring - 20_000] {
         far.seq = end.seq + offset;
         raw.feed(&far.segment(ACK, bytes(0, 20_000)));
     }
