@@ -71,9 +71,9 @@ impl Listeners {
     }
 
     /// How long until there may be something to accept, if that is known.
-    pub fn delay(&self, now: Instant) -> Option<Duration> {
-        let paused = self.paused.map_or(Duration::ZERO, |until| until.saturating_duration_since(now));
-        (!self.ready.is_empty()).then_some(paused)
+    pub fn delay(&self) -> Option<Duration> {
+        let paused = || self.paused.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
+        (!self.ready.is_empty()).then(paused)
     }
 
     /// Accepts a connection, from the listeners in turn.

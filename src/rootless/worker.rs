@@ -223,7 +223,7 @@ impl Worker {
             Duration::from_micros(u64::try_from(micros).unwrap_or(0))
         });
         let linger = self.stopping.map(|_| LINGER_IDLE);
-        let clients = self.listeners.delay(Clock::now()).filter(|_| self.stopping.is_none());
+        let clients = self.listeners.delay().filter(|_| self.stopping.is_none());
         [timer, clients, self.edge.tcp.reset_delay(), linger].into_iter().flatten().min()
     }
 

@@ -39,6 +39,7 @@ tcp = socket.create_server(('127.0.0.1', 8080)); other = udp('127.0.0.1', bind=(
 
 fn all_ports_or_none(bed: &Bed) {
     let server = Server::start(bed, "-p 8010:7001");
+    bed.note_processes();
     fails(bed, "-p 8000-8020:7000-7020", 1, &["publish 0.0.0.0:8010/tcp"]);
     // Those before it are free again, and the other container goes on.
     bed.run_argv("-p 8000-8009:7000-7009", &["true"]).ok();
