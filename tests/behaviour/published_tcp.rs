@@ -16,6 +16,7 @@ both!(
     ports_that_are_reused_at_once_do_not_wait,
     heavy_many_short_connections_at_once,
     at_the_bound_of_flows_the_newest_client_is_reset,
+    clients_wait_when_descriptors_run_out,
     attached_containers_have_ports_too,
 );
 
@@ -202,6 +203,27 @@ is_reset('{HOST4}', ECHO)
 for s in socks: s.sendall(b'on'); equal(read_exactly(s, 2), b'on')
 socks.pop().close(); time.sleep(0.5)
 s = connect('{HOST4}', ECHO); s.sendall(b'on'); equal(read_exactly(s, 2), b'on')"
+    );
+    world(bed, &script);
+    server.end(bed);
+}
+
+fn clients_wait_when_descriptors_run_out(bed: &Bed) {
+    let server = Server::start(bed, "-p 7001");
+    let script = format!(
+        "import resource, subprocess
+pid = int(subprocess.check_output(['pgrep', '-x', 'rnet-stack'])); resource.prlimit(pid, resource.RLIMIT_NOFILE, (40, 40))
+def cpu():
+    fields = open(f'/proc/{{pid}}/stat').read().rsplit(')', 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf('SC_CLK_TCK')
+socks = [connect('{HOST4}', ECHO) for _ in range(60)]
+for s in socks: s.sendall(b'x')
+time.sleep(1); answered = select.select(socks, [], [], 0)[0]; check(5 < len(answered) < 40, len(answered), 'were answered')
+# It does not spin meanwhile, and those who wait are served when others leave.
+before = cpu(); time.sleep(1); check(cpu() - before < 0.3, cpu() - before, 'seconds of processor time')
+for s in answered: equal(s.recv(1), b'x'); s.close()
+for s in socks:
+    if s not in answered: equal(s.recv(1), b'x'); s.close()"
     );
     world(bed, &script);
     server.end(bed);
