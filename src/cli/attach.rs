@@ -18,6 +18,7 @@ Examples:
   rnet attach --pid 4711                                     ready when it returns
   rnet attach --netns /run/netns/blue --foreground
   rnet attach --netns /proc/4711/ns/net --userns /proc/4711/ns/user --pid-file /run/user/1000/blue.pid
+  rnet attach --pid 4711 -p 8080:80 -p 127.0.0.1:5353:53/udp
   rnet attach --pid 4711 --ready-fd 3 --exit-fd 4 --foreground 3>ready 4<alive
 
 The container's /etc/resolv.conf is not touched: point it at the DNS addresses (10.0.2.3 and fd00::3 unless said otherwise).

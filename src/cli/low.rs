@@ -91,6 +91,24 @@ impl Low {
         parsed.map_err(|message| faults.push(given.place(), message)).ok()
     }
 
+    /// The values of an option, each judged by `parse`, with their places.
+    pub(super) fn parse_all<T>(
+        &self,
+        name: &str,
+        faults: &mut Faults,
+        parse: impl Fn(&str) -> Result<T, String>,
+    ) -> Vec<(String, T)> {
+        let mut all = Vec::new();
+        for given in self.all(name) {
+            let parsed = given.text.to_str().ok_or_else(|| "is not UTF-8".to_owned()).and_then(&parse);
+            match parsed {
+                Ok(value) => all.push((given.place(), value)),
+                Err(message) => faults.push(given.place(), message),
+            }
+        }
+        all
+    }
+
     /// Whether a switch is on.
     pub(super) fn switch(&self, name: &str, faults: &mut Faults) -> bool {
         self.parse(name, faults, |text| match text {
@@ -164,7 +182,7 @@ fn texts(option: &Opt, value: &toml::Value) -> Result<Vec<OsString>, String> {
     match (&option.takes, value) {
         (Takes::Switch, toml::Value::Boolean(on)) => Ok(vec![on.to_string().into()]),
         (Takes::Switch, _) => Err("must be true or false".into()),
-        (Takes::Paths(..), toml::Value::Array(values)) => {
+        (Takes::Paths(..) | Takes::Values(_), toml::Value::Array(values)) => {
             values.iter().map(one).collect::<Option<_>>().ok_or_else(|| "must be a list of strings".into())
         }
         (_, value) => one(value).map(|text| vec![text]).ok_or_else(|| "must be a string or a number".into()),

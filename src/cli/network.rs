@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 
 use tracing::level_filters::LevelFilter;
 
-use crate::config::{Limits, Log, LogFormat, Network, Outbound, ResolvConf, Subnet, THREADS_MAX};
+use crate::config::{Limits, Log, LogFormat, Network, Outbound, Publish, ResolvConf, Subnet, THREADS_MAX};
 
 use super::faults::Faults;
 use super::low::Low;
@@ -47,6 +47,7 @@ pub(super) fn network(low: &Low, faults: &mut Faults) -> Option<Network> {
             interface: low.parse("outbound-if", faults, own_interface),
         },
         dns_upstream: ResolvConf::of_host().nameservers.first().copied(),
+        publish: publish(low, faults, with_ipv4, with_ipv6),
         limits: limits(low, threads, faults),
         threads,
     };
@@ -112,6 +113,27 @@ fn own_address<A: Family + Into<IpAddr>>(text: &str) -> Result<A, String> {
 /// An interface that this host has.
 fn own_interface(text: &str) -> Result<String, String> {
     nix::net::if_::if_nametoindex(text).map(|_| text.to_owned()).map_err(|_| "is not an interface of this host".into())
+}
+
+/// The ports to be published; none may be claimed twice, and each needs a family that the container has.
+fn publish(low: &Low, faults: &mut Faults, with_ipv4: bool, with_ipv6: bool) -> Vec<Publish> {
+    let mut rules: Vec<(String, Publish)> = Vec::new();
+    for (place, rule) in low.parse_all("publish", faults, str::parse::<Publish>) {
+        let missing = match rule.address {
+            Some(IpAddr::V4(_)) if !with_ipv4 => Some(Ipv4Addr::NAME),
+            Some(IpAddr::V6(_)) if !with_ipv6 => Some(Ipv6Addr::NAME),
+            _ => None,
+        };
+        let clash = rules.iter().find_map(|(other, earlier)| earlier.clash(&rule).map(|socket| (other, socket)));
+        if let Some(family) = missing {
+            faults.push(place, format!("{family} is switched off in the container"));
+        } else if let Some((other, socket)) = clash {
+            faults.push(place, format!("claims {socket}, as does {other}"));
+        } else {
+            rules.push((place, rule));
+        }
+    }
+    rules.into_iter().map(|(_, rule)| rule).collect()
 }
 
 fn limits(low: &Low, threads: usize, faults: &mut Faults) -> Limits {

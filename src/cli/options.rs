@@ -26,6 +26,8 @@ pub(super) enum Takes {
     Switch,
     /// One value.
     Value(&'static str),
+    /// One value, and the option may be given again.
+    Values(&'static str),
     /// A path.
     Path(&'static str, ValueHint),
     /// A path, and the option may be given again.
@@ -37,6 +39,7 @@ pub(super) enum Takes {
 const ADDRESSES: &str = "Addresses";
 const DEVICE: &str = "Device";
 const OUTBOUND: &str = "Outbound";
+const INBOUND: &str = "Inbound";
 const LIMITS: &str = "Limits";
 const GENERAL: &str = "General";
 const NAMESPACES: &str = "Namespaces";
@@ -78,6 +81,14 @@ pub(super) const NETWORK: &[Opt] = &[
     value("outbound-addr", "IP", OUTBOUND, "Source address of the host's IPv4 sockets"),
     value("outbound-addr6", "IP", OUTBOUND, "Source address of the host's IPv6 sockets"),
     value("outbound-if", "NAME", OUTBOUND, "Host interface that sockets are bound to"),
+    Opt {
+        name: "publish",
+        short: Some('p'),
+        takes: Takes::Values("[ADDR:]PORT[-END][:CPORT[-END]][/PROTO]"),
+        help: "Let the host's PORT lead to the container's CPORT [default: the same], for tcp or udp [default: tcp]; at ADDR \
+               only, IPv6 in brackets [default: all addresses]; may be given again",
+        heading: INBOUND,
+    },
     value("max-tcp-flows", "N", LIMITS, "TCP flows at once [default: 16384]"),
     value("max-half-open", "N", LIMITS, "TCP flows still connecting at once [default: 1024]"),
     value("max-buffer", "SIZE", LIMITS, "Bytes of TCP buffers in all; K, M and G are understood [default: 768M]"),
@@ -160,6 +171,9 @@ impl Opt {
                 .value_parser(OsStringValueParser::new())
                 .action(ArgAction::Set),
             Takes::Value(word) => arg.value_name(word).value_parser(OsStringValueParser::new()).action(ArgAction::Set),
+            Takes::Values(word) => {
+                arg.value_name(word).value_parser(OsStringValueParser::new()).action(ArgAction::Append)
+            }
             Takes::Path(word, hint) => {
                 arg.value_name(word).value_hint(hint).value_parser(OsStringValueParser::new()).action(ArgAction::Set)
             }

@@ -18,6 +18,7 @@ Examples:
   rnet run -- curl http://example.com/
   rnet run -4 --mtu 1500 --cidr 192.168.77.0/24 -- ip addr
   rnet run --host-loopback -- curl http://10.0.2.2:8080/      a server on the host's loopback
+  rnet run -p 8080:80 -- httpd -f -p 80                       the host's port 8080 leads to its port 80
   rnet run -- podman run --network host --cgroups=disabled docker.io/library/alpine ip addr
   rnet run --copy-up /etc --copy-up /run -- buildkitd         a daemon that writes there
 

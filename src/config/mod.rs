@@ -3,9 +3,11 @@
 mod log;
 mod network;
 mod process;
+mod publish;
 mod resolv;
 
 pub use log::{Log, LogFormat};
 pub use network::{Limits, Network, Outbound, Subnet, THREADS_MAX};
 pub use process::{Attach, MapIds, MapUser, Presence, Run, Target};
+pub use publish::{Protocol, Publish};
 pub use resolv::ResolvConf;

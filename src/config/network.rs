@@ -5,6 +5,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 pub use rnet_stack::Limits;
 use rnet_stack::frame::MacAddr;
 
+use super::Publish;
+
 /// More threads than this have nothing to do: one carries several gigabits a second.
 pub const THREADS_MAX: usize = 16;
 
@@ -27,6 +29,8 @@ pub struct Network {
     pub outbound: Outbound,
     /// The name server that queries to the DNS addresses are relayed to; `None` leaves them unanswered.
     pub dns_upstream: Option<SocketAddr>,
+    /// The container's ports that are reached at the host's.
+    pub publish: Vec<Publish>,
     /// Bounds on what the container can make rnet hold.
     pub limits: Limits,
     /// Threads that carry packets, each with a queue of the tap device and an equal part of the limits; from 1 to

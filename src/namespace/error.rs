@@ -25,6 +25,9 @@ pub enum Error {
     /// The tap device.
     #[error(transparent)]
     Tap(#[from] crate::tap::Error),
+    /// A published port.
+    #[error(transparent)]
+    Publish(#[from] crate::rootless::listen::Error),
     /// The log file.
     #[error(transparent)]
     Log(#[from] crate::log::Error),

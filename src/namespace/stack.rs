@@ -13,6 +13,7 @@ use nix::unistd::{Pid, setsid};
 
 use crate::config::{Network, Presence};
 use crate::log::LogFile;
+use crate::rootless::listen::PublishedPorts;
 use crate::rootless::{self, sandbox};
 use crate::sys::{self, Fork};
 
@@ -32,8 +33,10 @@ pub(super) struct Stack {
 }
 
 impl Stack {
-    /// Starts the process; it waits for the tap device.
+    /// Opens the published ports and starts the process, which keeps them; it waits for the tap device.
     pub(super) fn start(network: &Network, log_file: &LogFile, presence: Presence) -> Result<Stack, Error> {
+        // Only this process may have low ports: the stack has no rights, and the command another network.
+        let ports = PublishedPorts::open(network)?;
         let (ours, theirs) = Channel::pair().step("make a socket pair")?;
         let ids = sandbox::own_ids();
         let fork = sys::fork_into(sandbox::namespaces());
@@ -41,7 +44,7 @@ impl Stack {
             Fork::Parent(pid) => Ok(Stack { pid, channel: Some(ours), ended: None }),
             Fork::Child => {
                 drop(ours);
-                let served = catch_unwind(AssertUnwindSafe(|| serve(&theirs, network, log_file, presence, ids)));
+                let served = catch_unwind(AssertUnwindSafe(|| serve(&theirs, network, ports, log_file, presence, ids)));
                 let code = match served {
                     Ok(Ok(())) => 0,
                     Ok(Err(text)) => {
@@ -112,6 +115,7 @@ impl Drop for Stack {
 fn serve(
     channel: &Channel,
     network: &Network,
+    ports: PublishedPorts,
     log_file: &LogFile,
     presence: Presence,
     (uid, gid): (u32, u32),
@@ -121,6 +125,7 @@ fn serve(
         File::options().read(true).write(true).open("/dev/null").map_err(|error| format!("open /dev/null: {error}"))?;
     let mut keep = vec![channel.as_fd(), null.as_fd()];
     keep.extend(log_file.iter().map(|file| file.as_fd()));
+    keep.extend(ports.descriptors());
     sys::close_others(&keep).map_err(|error| words(&error))?;
     // Terminal signals are for the command; the stack ends when its channel does.
     setsid().map_err(|error| words(&error))?;
@@ -141,5 +146,5 @@ fn serve(
     drop(null);
     let stop = channel.try_clone().map_err(|error| words(&error))?.into_fd();
     channel.send(&Message::Ready).map_err(|error| words(&error))?;
-    rootless::serve(tap, network, stop).map_err(|error| format!("the network stack failed: {error}"))
+    rootless::serve(tap, network, ports, stop).map_err(|error| format!("the network stack failed: {error}"))
 }

@@ -1,15 +1,17 @@
 //! The stack's edge to the real world: frames go to the tap device, flows to host sockets.
 
 use std::fs::File;
-use std::io::Write;
+use std::io::{self, Write};
 use std::net::SocketAddr;
 
 use mio::Registry;
+use mio::net::TcpStream;
 use rnet_stack::frame::{MacAddr, Offload};
 use rnet_stack::{Claim, Close, Diverted, Edge, Family, FlowId, HEADROOM, HostError, Outgoing, Peer, PingId, UdpId};
 use tracing::warn;
 
 use super::host_error::host_error;
+use super::listen::Published;
 use super::ping::PingSockets;
 use super::tcp::TcpSockets;
 use super::team::Member;
@@ -60,6 +62,18 @@ impl HostEdge {
             outbound,
             warned_of_ping: false,
         }
+    }
+
+    /// Takes the socket of a client's connection. One that cannot be watched is closed, which its flow finds out.
+    pub fn adopt_tcp(&mut self, flow: FlowId, stream: TcpStream) {
+        if let Err(error) = self.tcp.adopt(flow, stream, &self.registry) {
+            warn!(%error, "a client of a published port is lost");
+        }
+    }
+
+    /// Takes the socket of a published UDP port.
+    pub fn publish_udp(&mut self, mapping: UdpId, published: Published) -> io::Result<()> {
+        self.udp.adopt(mapping, Family::of(published.to.ip()), published.socket, &self.registry)
     }
 }
 

@@ -1,9 +1,11 @@
 //! The user-mode backend: the event loop that stands between the tap device and the host's sockets.
 
+mod accept;
 mod arena;
 mod edge;
 mod error_queue;
 mod host_error;
+pub mod listen;
 mod mail;
 mod outq;
 mod ping;
@@ -24,10 +26,12 @@ mod workers;
 use std::io;
 use std::os::fd::OwnedFd;
 
+use rnet_stack::TimestampClock;
 use rnet_stack::frame::MacAddr;
 use rnet_stack::neighbour::{Answer, LinkConfig, LinkV4, LinkV6};
 
 use crate::config::{Network, Subnet};
+use listen::PublishedPorts;
 
 pub use workers::Service;
 
@@ -54,17 +58,17 @@ pub enum Error {
 /// The link's own hardware address: locally administered, and the same in every container, as the link is.
 const LINK_MAC: MacAddr = MacAddr([0x52, 0x55, 0x0a, 0x00, 0x02, 0x02]);
 
-/// Serves the queues of a tap device, each by a thread of its own, until `stop` is readable or hung up, or the device is
-/// gone.
+/// Serves the queues of a tap device, each by a thread of its own, and the published ports, until `stop` is readable or hung
+/// up, or the device is gone.
 ///
 /// # Errors
 /// See [`Service::new`] and [`Service::run`].
-pub fn serve(tap: Vec<OwnedFd>, network: &Network, stop: OwnedFd) -> Result<(), Error> {
-    Service::new(tap, network, stop)?.run()
+pub fn serve(tap: Vec<OwnedFd>, network: &Network, ports: PublishedPorts, stop: OwnedFd) -> Result<(), Error> {
+    Service::new(tap, network, ports, stop)?.run()
 }
 
 /// The stack's configuration for a network.
-fn stack_config(network: &Network) -> Result<rnet_stack::Config, Error> {
+fn stack_config(network: &Network, timestamps: TimestampClock) -> Result<rnet_stack::Config, Error> {
     let mut seed = [0; 8];
     getrandom::fill(&mut seed)
         .map_err(|source| Error::SetUp { operation: "get random bytes", source: io::Error::other(source) })?;
@@ -81,6 +85,7 @@ fn stack_config(network: &Network) -> Result<rnet_stack::Config, Error> {
         host_loopback: network.host_loopback,
         dns_upstream: network.dns_upstream,
         limits: network.limits,
+        timestamps,
         seed: u64::from_ne_bytes(seed),
     })
 }

@@ -17,6 +17,8 @@ pub struct Report {
     pub refused_frames: u64,
     /// Batches of datagrams that the host did not take.
     pub lost_udp_batches: u64,
+    /// How often clients of published ports had to wait because the host was out of descriptors or memory.
+    pub accepts_postponed: u64,
 }
 
 impl Report {
@@ -27,6 +29,7 @@ impl Report {
         self.drops += &other.drops;
         self.refused_frames += other.refused_frames;
         self.lost_udp_batches += other.lost_udp_batches;
+        self.accepts_postponed += other.accepts_postponed;
     }
 
     /// Writes it to the log.
@@ -40,6 +43,7 @@ impl Report {
             drops = drops.map(|(reason, count)| format!("{}={count}", reason.name())).collect::<Vec<_>>().join(" "),
             refused_frames = self.refused_frames,
             lost_udp_batches = self.lost_udp_batches,
+            accepts_postponed = self.accepts_postponed,
             "packet loop ends"
         );
     }

@@ -84,7 +84,11 @@ impl TcpSockets {
             Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
             _ => {}
         }
-        let mut stream = TcpStream::from_std(socket.into());
+        self.adopt(flow, TcpStream::from_std(socket.into()), registry)
+    }
+
+    /// Takes a socket for a flow.
+    pub fn adopt(&mut self, flow: FlowId, mut stream: TcpStream, registry: &Registry) -> io::Result<()> {
         registry.register(
             &mut stream,
             Source::Tcp(flow).token(),
@@ -190,6 +194,6 @@ impl TcpSockets {
 }
 
 /// Closing a socket with a linger time of zero sends RST (socket(7), SO_LINGER).
-fn reset(stream: TcpStream) {
+pub fn reset(stream: TcpStream) {
     let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
 }

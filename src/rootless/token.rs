@@ -18,6 +18,8 @@ pub enum Source {
     Ping(PingId),
     /// The other workers.
     Team,
+    /// The listening socket of a published port.
+    Listener(u32),
 }
 
 const KIND_BITS: usize = 3;
@@ -32,6 +34,7 @@ impl Source {
             Source::Udp(mapping) => (3, mapping.0),
             Source::Ping(mapping) => (4, mapping.0),
             Source::Team => (5, 0),
+            Source::Listener(index) => (6, index),
         };
         Token(((index as usize) << KIND_BITS) | kind)
     }
@@ -46,6 +49,7 @@ impl Source {
             3 => Some(Source::Udp(UdpId(index))),
             4 => Some(Source::Ping(PingId(index))),
             5 => Some(Source::Team),
+            6 => Some(Source::Listener(index)),
             _ => None,
         }
     }
@@ -64,6 +68,7 @@ mod tests {
             Source::Udp(UdpId(u32::MAX >> 3)),
             Source::Ping(PingId(0)),
             Source::Team,
+            Source::Listener(65535),
         ];
         for source in sources {
             assert_eq!(Source::of(source.token()), Some(source));

@@ -57,6 +57,11 @@ impl UdpSockets {
         registry: &Registry,
     ) -> io::Result<()> {
         let socket = sockets::open(outbound, family, Type::DGRAM, Some(Protocol::UDP), Some(port))?;
+        self.adopt(mapping, family, socket, registry)
+    }
+
+    /// Takes a socket for a mapping.
+    pub fn adopt(&mut self, mapping: UdpId, family: Family, socket: Socket, registry: &Registry) -> io::Result<()> {
         match family {
             Family::V4 => setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?,
             Family::V6 => setsockopt(&socket, sockopt::Ipv6RecvErr, &true)?,

@@ -7,18 +7,22 @@ use std::time::{Duration, Instant as Clock};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
-use rnet_stack::{FlowId, Flushed, HostIcmp, Instant, PingId, Readiness, Stack, UdpId};
+use rnet_stack::{FlowId, Flushed, HostIcmp, Instant, PingId, Readiness, Stack, TimestampClock, UdpId};
 use tracing::debug;
 
+use super::accept::{Accepted, Listeners};
 use super::arena::Arena;
 use super::edge::HostEdge;
 use super::error_queue;
+use super::listen::PublishedPorts;
 use super::report::Report;
+use super::tcp;
 use super::team::{End, Member};
 use super::token::Source;
 use super::udp_turn;
 use super::{Error, stack_config};
 use crate::config::Network;
+use crate::tap::mac;
 use crate::tap::offload;
 use crate::tap::vnet::{self, VNET_HEADER_LEN};
 
@@ -29,6 +33,9 @@ const BYTES_A_TURN: usize = 384 << 10;
 
 /// Datagrams that are received from one socket before others get their turn.
 const DATAGRAMS_A_TURN: usize = 64;
+
+/// Connections that are accepted before other flows get their turn.
+const ACCEPTS_A_TURN: usize = 32;
 
 /// Errors that are taken from one socket's queue in a turn.
 const ERRORS_A_TURN: usize = 16;
@@ -70,11 +77,36 @@ impl Unfinished {
     }
 }
 
+/// What one worker has of its own.
+pub struct Seat {
+    /// A queue of the tap device.
+    pub tap: OwnedFd,
+    /// The published ports that it serves.
+    pub ports: PublishedPorts,
+    /// What tells it to stop.
+    pub stop: OwnedFd,
+    /// What it waits for events with.
+    pub poll: Poll,
+    /// Its place among others, if there are any.
+    pub team: Option<Member>,
+}
+
+/// What all workers of a container have in common.
+pub struct Common<'a> {
+    /// The container's network.
+    pub network: &'a Network,
+    /// The clock of TCP timestamps.
+    pub timestamps: TimestampClock,
+    /// When time began.
+    pub epoch: Clock,
+}
+
 /// One packet loop with its stack and its sockets.
 pub struct Worker {
     poll: Poll,
     stack: Stack<Arena>,
     edge: HostEdge,
+    listeners: Listeners,
     frame: Box<[u8]>,
     tap: TapState,
     /// Whether TCP flows wait for another turn.
@@ -90,13 +122,9 @@ pub struct Worker {
 
 impl Worker {
     /// Prepares everything that needs the host's files or may fail.
-    pub fn new(
-        tap: OwnedFd,
-        network: &Network,
-        stop: OwnedFd,
-        poll: Poll,
-        team: Option<Member>,
-    ) -> Result<Worker, Error> {
+    pub fn new(seat: Seat, common: &Common<'_>) -> Result<Worker, Error> {
+        let Seat { tap, ports, stop, poll, team } = seat;
+        let network = common.network;
         let wrap = |operation: &'static str| move |source: io::Error| Error::SetUp { operation, source };
         let offloads =
             offload::enable(tap.as_fd()).map_err(|errno| wrap("turn on offloads of the tap device")(errno.into()))?;
@@ -110,20 +138,32 @@ impl Worker {
             })
             .map_err(wrap("watch the tap device"))?;
         let registry = registry.try_clone().map_err(wrap("watch host sockets"))?;
-        let mut config = stack_config(network)?;
+        let mut config = stack_config(network, common.timestamps.clone())?;
         if let Some(team) = &team {
             config.limits = team.part(config.limits);
         }
+        if let (None, Some(mac)) = (network.mac, mac::of(tap.as_fd())) {
+            // A container that has sent nothing yet can be reached all the same.
+            config.guest_mac = mac;
+        }
         let arena = Arena::new(config.limits.buffer_bytes, config.limits.tcp_flows);
+        let listeners = Listeners::new(ports.tcp, &registry).map_err(wrap("watch published ports"))?;
+        let mut stack = Stack::new(config, arena, Instant::ZERO);
+        let mut edge = HostEdge::new(File::from(tap), registry, network.outbound.clone(), offloads, team);
+        for published in ports.udp {
+            let mapping = stack.udp_publish(published.to, &mut edge);
+            edge.publish_udp(mapping, published).map_err(wrap("watch published ports"))?;
+        }
         Ok(Worker {
-            stack: Stack::new(config, arena, Instant::ZERO),
-            edge: HostEdge::new(File::from(tap), registry, network.outbound.clone(), offloads, team),
+            stack,
+            edge,
+            listeners,
             poll,
             frame: vec![0; FRAME_MAX].into_boxed_slice(),
             tap: TapState::MayHaveMore,
             flushed: Flushed::All,
             unfinished: Unfinished::default(),
-            epoch: Clock::now(),
+            epoch: common.epoch,
             stopping: None,
             _stop: stop,
         })
@@ -163,10 +203,12 @@ impl Worker {
                         self.unfinished.ping.push(mapping);
                     }
                     Some(Source::Team) => self.read_mail(now),
+                    Some(Source::Listener(index)) => self.listeners.ready(index),
                     None => {}
                 }
             }
             self.receive_datagrams(now);
+            self.accept_clients(now);
             if self.tap == TapState::MayHaveMore {
                 self.read_frames(now);
                 self.edge.udp.flush();
@@ -209,7 +251,8 @@ impl Worker {
             Duration::from_micros(u64::try_from(micros).unwrap_or(0))
         });
         let linger = self.stopping.map(|_| LINGER_IDLE);
-        [timer, self.edge.tcp.reset_delay(), linger].into_iter().flatten().min()
+        let clients = self.listeners.delay().filter(|_| self.stopping.is_none());
+        [timer, clients, self.edge.tcp.reset_delay(), linger].into_iter().flatten().min()
     }
 
     fn read_frames(&mut self, now: Instant) {
@@ -277,6 +320,20 @@ impl Worker {
         }
     }
 
+    /// Takes the connections that wait at published ports, some in a turn.
+    fn accept_clients(&mut self, now: Instant) {
+        if self.stopping.is_some() {
+            return;
+        }
+        for _ in 0..ACCEPTS_A_TURN {
+            let Some(Accepted { stream, client, to }) = self.listeners.accept() else { return };
+            match self.stack.tcp_accepted(now, client, to, &mut self.edge) {
+                Some(flow) => self.edge.adopt_tcp(flow, stream),
+                None => tcp::reset(stream),
+            }
+        }
+    }
+
     /// Gives every socket with something to receive its turn.
     fn receive_datagrams(&mut self, now: Instant) {
         let mut unfinished = std::mem::take(&mut self.unfinished);
@@ -322,6 +379,7 @@ impl Worker {
             drops: self.stack.drops().clone(),
             refused_frames: self.edge.refused_frames,
             lost_udp_batches: self.edge.udp.lost(),
+            accepts_postponed: self.listeners.exhausted(),
         }
     }
 }

@@ -3,25 +3,28 @@
 use std::io;
 use std::os::fd::OwnedFd;
 use std::thread::{self, Builder};
+use std::time::Instant;
 
 use mio::Poll;
+use rnet_stack::TimestampClock;
 use tracing::info;
 
 use super::Error;
+use super::listen::PublishedPorts;
 use super::report::Report;
 use super::team::{End, assemble};
-use super::worker::Worker;
+use super::worker::{Common, Seat, Worker};
 use crate::config::Network;
 
 /// The packet loops, ready to run.
 pub struct Service(Vec<Worker>);
 
 impl Service {
-    /// Prepares to serve the queues `tap` of a tap device until `stop` is readable or hung up.
+    /// Prepares to serve the queues `tap` of a tap device and the published ports until `stop` is readable or hung up.
     ///
     /// # Errors
     /// When the device is no tap device with vnet headers, or descriptors or memory are short.
-    pub fn new(tap: Vec<OwnedFd>, network: &Network, stop: OwnedFd) -> Result<Service, Error> {
+    pub fn new(tap: Vec<OwnedFd>, network: &Network, ports: PublishedPorts, stop: OwnedFd) -> Result<Service, Error> {
         let wrap = |operation: &'static str| move |source: io::Error| Error::SetUp { operation, source };
         let mut seats = match tap.len() {
             0 => return Err(wrap("take the tap device over")(io::ErrorKind::InvalidInput.into())),
@@ -31,10 +34,14 @@ impl Service {
                 team.into_iter().map(|(poll, member)| (poll, Some(member))).collect()
             }
         };
+        let common = Common { network, timestamps: TimestampClock::default(), epoch: Instant::now() };
+        let further = |_| ports.for_another_worker().map_err(wrap("copy the sockets of published ports"));
+        let mut further = (1..tap.len()).map(further).collect::<Result<Vec<_>, Error>>()?;
+        further.insert(0, ports);
         let mut workers = Vec::with_capacity(tap.len());
-        for (queue, (poll, member)) in tap.into_iter().zip(seats.drain(..)) {
+        for ((tap, ports), (poll, team)) in tap.into_iter().zip(further).zip(seats.drain(..)) {
             let stop = stop.try_clone().map_err(wrap("copy a descriptor"))?;
-            workers.push(Worker::new(queue, network, stop, poll, member)?);
+            workers.push(Worker::new(Seat { tap, ports, stop, poll, team }, &common)?);
         }
         Ok(Service(workers))
     }

@@ -1,5 +1,6 @@
 //! The tap device: how it is made, what it leaves to us, and the header that stands before each frame.
 
+pub mod mac;
 pub mod offload;
 mod open;
 pub mod vnet;

@@ -4,6 +4,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use crate::frame::MacAddr;
 use crate::neighbour::LinkConfig;
+use crate::tcp::TimestampClock;
 
 /// Everything a stack needs to know. It never changes afterwards.
 #[derive(Clone, Debug)]
@@ -18,6 +19,8 @@ pub struct Config {
     pub dns_upstream: Option<SocketAddr>,
     /// Bounds on what the container can make the stack hold.
     pub limits: Limits,
+    /// The clock of TCP timestamps; stacks that serve the same container share it.
+    pub timestamps: TimestampClock,
     /// Seed of initial sequence numbers and hashes. Must be unpredictable outside tests.
     pub seed: u64,
 }

@@ -23,6 +23,8 @@ counters! {
     FramesIn => "frames_in",
     /// TCP flows that the container began.
     TcpFlowsOpened => "tcp_flows_opened",
+    /// TCP flows that clients of published ports began.
+    TcpFlowsAccepted => "tcp_flows_accepted",
     /// TCP flows refused because there were as many as may be.
     TcpFlowLimit => "tcp_flow_limit",
     /// TCP flows refused because too many were half open.

@@ -34,12 +34,20 @@ pub struct Checker {
     pub tcp: BTreeMap<u32, Socket>,
     pub udp: BTreeMap<u32, Family>,
     pub ping: BTreeMap<u32, Family>,
+    /// UDP sockets that are never closed.
+    pub published: usize,
     pub connect: Option<HostError>,
     pub open: Option<HostError>,
     pub send: Option<HostError>,
 }
 
 impl Checker {
+    /// Takes the socket of a connection that was accepted.
+    pub fn adopt(&mut self, flow: FlowId) {
+        let socket = Socket { connected: true, shut_down: false, arriving: 0, room: 20_000, end: End::No };
+        assert!(self.tcp.insert(flow.0, socket).is_none(), "opened twice");
+    }
+
     fn socket(&mut self, flow: FlowId) -> &mut Socket {
         self.tcp.get_mut(&flow.0).expect("a call for a socket that is not open")
     }
@@ -141,6 +149,7 @@ impl Edge for Checker {
     }
 
     fn udp_close(&mut self, mapping: UdpId) {
+        assert!(mapping.0 as usize >= self.published, "a published port was closed");
         self.udp.remove(&mapping.0).expect("closed a socket that is not open");
     }
 

@@ -8,6 +8,8 @@ pub struct Script {
     /// Whether buffers of every size may be had, rather than small ones only.
     pub roomy: bool,
     pub small_mtu: bool,
+    /// Whether UDP ports are published.
+    pub published: bool,
     pub ops: Vec<Op>,
 }
 
@@ -32,6 +34,22 @@ pub enum Op {
         scale: Option<u8>,
         window: u16,
         options: [u8; 4],
+    },
+    /// A client connects to a published port. The container's end is that of a flow's, so that other operations reach it.
+    Accept {
+        flow: u8,
+        v6: bool,
+        loopback: bool,
+    },
+    /// The container's answer to that.
+    SynAck {
+        flow: u8,
+        ack: Offset,
+        mss: Option<u16>,
+        scale: Option<u8>,
+        timestamps: bool,
+        window: u16,
+        len: u8,
     },
     Segment {
         flow: u8,

@@ -22,14 +22,17 @@ pub struct Mappings<K, V> {
     by_key: HashMap<K, u32, FixedState>,
     entries: Slab<Entry<K, V>>,
     timers: Timers,
+    /// How many there may be besides the permanent ones.
     limit: usize,
+    permanent: usize,
 }
 
 #[derive(Debug)]
 struct Entry<K, V> {
     key: K,
     value: V,
-    expires: Instant,
+    /// `None` for a permanent one.
+    expires: Option<Instant>,
     armed: Armed,
 }
 
@@ -41,6 +44,7 @@ impl<K: Copy + Eq + Hash, V> Mappings<K, V> {
             entries: Slab::new(),
             timers: Timers::default(),
             limit: limit.min(u32::MAX as usize),
+            permanent: 0,
         }
     }
 
@@ -54,14 +58,27 @@ impl<K: Copy + Eq + Hash, V> Mappings<K, V> {
     /// # Errors
     /// When the table is full; nothing is displaced.
     pub fn insert(&mut self, key: K, value: V, expires: Instant) -> Result<u32, MapError> {
-        if self.entries.len() >= self.limit {
+        if self.is_full() {
             return Err(MapError::Full);
         }
-        let id = self.entries.insert(Entry { key, value, expires, armed: Armed::default() }) as u32;
+        let id = self.entries.insert(Entry { key, value, expires: Some(expires), armed: Armed::default() }) as u32;
         self.by_key.insert(key, id);
         let entry = &mut self.entries[id as usize];
         self.timers.arm(id, &mut entry.armed, expires);
         Ok(id)
+    }
+
+    /// Makes a mapping that never expires and does not count as one of those that are bounded; returns its number.
+    pub fn insert_permanent(&mut self, key: K, value: V) -> u32 {
+        let id = self.entries.insert(Entry { key, value, expires: None, armed: Armed::default() }) as u32;
+        self.by_key.insert(key, id);
+        self.permanent += 1;
+        id
+    }
+
+    /// Whether the table holds as many as it may.
+    pub fn is_full(&self) -> bool {
+        self.entries.len() - self.permanent >= self.limit
     }
 
     /// A mapping by number.
@@ -76,9 +93,9 @@ impl<K: Copy + Eq + Hash, V> Mappings<K, V> {
 
     /// Puts the end of a mapping off until `idle` from now.
     pub fn touch(&mut self, id: u32, now: Instant, idle: Duration) {
-        if let Some(entry) = self.entries.get_mut(id as usize) {
-            entry.expires = now + idle;
-            self.timers.arm(id, &mut entry.armed, entry.expires);
+        if let Some(Entry { expires: Some(expires), armed, .. }) = self.entries.get_mut(id as usize) {
+            *expires = now + idle;
+            self.timers.arm(id, armed, *expires);
         }
     }
 
@@ -87,22 +104,34 @@ impl<K: Copy + Eq + Hash, V> Mappings<K, V> {
         let mut entry = self.entries.try_remove(id as usize)?;
         self.timers.disarm(id, &mut entry.armed);
         self.by_key.remove(&entry.key);
+        self.permanent -= usize::from(entry.expires.is_none());
         Some(entry.value)
     }
 
     /// Forgets one mapping that was idle for too long and returns its number and its key.
     pub fn expire(&mut self, now: Instant) -> Option<(u32, K)> {
+        self.take_expired(now).map(|(id, key, _)| (id, key))
+    }
+
+    /// Forgets one mapping that was idle for too long and returns its number, its key and what it held.
+    pub fn take_expired(&mut self, now: Instant) -> Option<(u32, K, V)> {
         while let Some(id) = self.timers.pop_due(now) {
             let Some(entry) = self.entries.get_mut(id as usize) else { continue };
             entry.armed.fired();
-            if entry.expires <= now {
-                let key = entry.key;
-                self.remove(id);
-                return Some((id, key));
+            let key = entry.key;
+            match entry.expires {
+                Some(expires) if expires > now => self.timers.arm(id, &mut entry.armed, expires),
+                _ => return self.remove(id).map(|value| (id, key, value)),
             }
-            self.timers.arm(id, &mut entry.armed, entry.expires);
         }
         None
+    }
+
+    /// Forgets one of those that were idle for longest and returns what it held.
+    pub fn evict(&mut self) -> Option<V> {
+        let id = self.timers.pop_first()?;
+        self.entries.get_mut(id as usize)?.armed.fired();
+        self.remove(id)
     }
 
     /// When [`Mappings::expire`] may next have something to do.
@@ -138,6 +167,17 @@ mod tests {
         assert_eq!(table.find(&"a"), Some(a));
         table.remove(a);
         assert!(table.insert("c", 3, secs(10)).is_ok());
+    }
+
+    #[test]
+    fn a_permanent_mapping_is_neither_counted_nor_forgotten() {
+        let mut table: Mappings<&str, i32> = Mappings::new(1, 1);
+        let a = table.insert_permanent("a", 1);
+        table.touch(a, secs(5), Duration::from_secs(30));
+        assert_eq!((table.next_timeout(), table.is_full()), (None, false));
+        table.insert("b", 2, secs(10)).unwrap();
+        assert_eq!((table.is_full(), table.evict(), table.evict(), table.len()), (true, Some(2), None, 1));
+        assert_eq!((table.remove(a), table.is_full()), (Some(1), false));
     }
 
     #[test]

@@ -54,6 +54,11 @@ impl Timers {
         }
     }
 
+    /// Takes out the id whose deadline is the first, due or not. Its owner must note it as with [`Timers::pop_due`].
+    pub fn pop_first(&mut self) -> Option<u32> {
+        self.queue.pop_first().map(|(_, id)| id)
+    }
+
     /// How many deadlines are queued.
     pub fn len(&self) -> usize {
         self.queue.len()

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use crate::config::Config;
 use crate::edge::Family;
 use crate::event::DropReason;
-use crate::neighbour::LINK_LOCAL;
+use crate::neighbour::{Answer, LINK_LOCAL};
 
 /// What is to be done with a flow to a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -61,6 +61,35 @@ pub fn inbound(config: &Config, from: SocketAddr, family: Family) -> Option<Sock
         return gateway.filter(|_| config.host_loopback).map(|gateway| SocketAddr::new(gateway, from.port()));
     }
     (Family::of(ip) == family).then(|| SocketAddr::new(ip, from.port()))
+}
+
+/// What a client of a published port is called inside: itself where the container can answer it over the link's gateway,
+/// else the gateway. `None` where the link has no such family as the container's address `guest`.
+pub fn client(config: &Config, from: SocketAddr, guest: IpAddr) -> Option<SocketAddr> {
+    let family = Family::of(guest);
+    let gateway = match family {
+        Family::V4 => IpAddr::V4(config.gateway4()?),
+        Family::V6 => IpAddr::V6(config.gateway6()?),
+    };
+    let ip = from.ip().to_canonical();
+    // The container looks for its neighbours on the link itself, where only the link answers.
+    let own = ip == guest || is_own(config, ip) || (config.link.answer == Answer::Own && is_neighbour(config, ip));
+    let known = Family::of(ip) == family && !own && unusable(config, ip).is_none();
+    Some(SocketAddr::new(if known { ip } else { gateway }, from.port()))
+}
+
+/// Whether an address is of the container's subnet.
+fn is_neighbour(config: &Config, ip: IpAddr) -> bool {
+    match ip {
+        IpAddr::V4(ip) => config.link.ipv4.as_ref().is_some_and(|v4| {
+            let host_bits = u32::MAX.checked_shr(u32::from(v4.prefix)).unwrap_or(0);
+            ip.to_bits() | host_bits == v4.address.to_bits() | host_bits
+        }),
+        IpAddr::V6(ip) => config.link.ipv6.as_ref().is_some_and(|v6| {
+            let host_bits = u128::MAX.checked_shr(u32::from(v6.prefix)).unwrap_or(0);
+            ip.to_bits() | host_bits == v6.address.to_bits() | host_bits
+        }),
+    }
 }
 
 /// The link's name server in this family, as a query's answer comes from it.

@@ -26,6 +26,7 @@ fn config(host_loopback: bool, dns_upstream: Option<&str>) -> Config {
         host_loopback,
         dns_upstream: dns_upstream.map(|upstream| upstream.parse().unwrap()),
         limits: crate::Limits::default(),
+        timestamps: crate::TimestampClock::default(),
         seed: 1,
     }
 }

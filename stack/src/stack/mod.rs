@@ -1,5 +1,6 @@
 //! The whole stack: takes a frame or a host event, finds its one owner, and lets it act.
 
+mod inbound;
 mod packet;
 
 use std::net::{IpAddr, SocketAddr};
@@ -70,7 +71,7 @@ impl<M: RingMemory> Stack<M> {
             wire: Wire::new(&config),
             link: Link::new(config.link.clone()),
             reassembly: Reassembly::new(ReassemblyLimits::default()),
-            tcp: TcpFlows::new(limits, memory, config.seed, now),
+            tcp: TcpFlows::new(limits, memory, config.seed, config.timestamps.clone(), now),
             udp: UdpFlows::new(limits.udp_mappings, config.seed),
             echo: EchoFlows::new(limits.icmp_mappings, config.seed),
             counters: Counters::default(),

@@ -47,6 +47,9 @@ pub(crate) fn finish(buffer: &mut [u8], framing: &Framing, mss: u16) -> Option<O
     if flags & 0x02 != 0 {
         let advertised = framing.mtu.saturating_sub(ip_len as u16 + 20);
         super::syn::set_mss(&mut segment[20..tcp_len], advertised);
+        if flags & 0x10 == 0 {
+            super::syn::clear_echo(&mut segment[20..tcp_len]);
+        }
     }
     let addresses = if ip_len == 20 { &ip[12..20] } else { &ip[8..40] };
     let pseudo = checksum::sum(addresses) + Sum::word(TCP_PROTOCOL) + Sum::word(segment_len as u16);
@@ -56,8 +59,9 @@ pub(crate) fn finish(buffer: &mut [u8], framing: &Framing, mss: u16) -> Option<O
     let transport = ETHERNET_HEADER_LEN + ip_len;
     let checksum = Checksum::Partial { start: transport as u16, offset: TCP_CHECKSUM_OFFSET as u16 };
     let payload = segment_len - tcp_len;
-    // A container may name an MSS beyond what its link carries.
-    let mss = mss.min(framing.mtu.saturating_sub((ip_len + tcp_len) as u16)).max(1);
+    // An MSS counts no options (RFC 6691), and a container may name one beyond what its link carries.
+    let mss =
+        mss.saturating_sub((tcp_len - 20) as u16).min(framing.mtu.saturating_sub((ip_len + tcp_len) as u16)).max(1);
     Some(if payload > usize::from(mss) {
         Offload { checksum, gso, gso_size: mss, header_len: (transport + tcp_len) as u16 }
     } else {

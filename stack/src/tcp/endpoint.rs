@@ -5,8 +5,10 @@
 
 use smoltcp::iface::{SocketHandle, SocketSet};
 use smoltcp::socket::tcp::{Socket, State};
-use smoltcp::wire::IpListenEndpoint;
+use smoltcp::wire::{IpEndpoint, IpListenEndpoint};
 
+use super::engine::Engine;
+use super::timestamps;
 use crate::edge::{RingClass, RingMemory};
 use crate::flow::FlowKey;
 use crate::{Duration, Instant};
@@ -53,7 +55,23 @@ impl Endpoint {
         let socket = self.socket();
         // An aborted socket must forget its former peer before it can listen again.
         socket.abort();
+        // The socket may have served a flow that we opened, which uses timestamps.
+        socket.set_tsval_generator(None);
         socket.listen(IpListenEndpoint { addr: Some(key.remote.into()), port: key.remote_port }).is_ok()
+    }
+
+    /// Makes the socket open the flow `key` towards the container.
+    ///
+    /// With timestamps: they tell a container that still remembers the last connection of the same name (TIME-WAIT) that
+    /// this one is new (RFC 6191); without them half of these connections would wait for a second SYN.
+    pub(crate) fn connect(&mut self, engine: &mut Engine, key: &FlowKey) -> bool {
+        self.touched = true;
+        let socket = self.socket();
+        socket.abort();
+        socket.set_tsval_generator(Some(timestamps::value));
+        let local = IpListenEndpoint { addr: Some(key.remote.into()), port: key.remote_port };
+        let remote = IpEndpoint { addr: key.guest.into(), port: key.guest_port };
+        socket.connect(engine.context(), remote, local).is_ok()
     }
 
     /// Notes that bytes went into a ring.

@@ -3,11 +3,13 @@
 //! smoltcp looks at every socket of a set for every packet, so each flow has a set of its own with one socket in it, and
 //! the interface, which holds no per-flow state with `Medium::Ip` and any-IP, takes the set as an argument.
 
-use smoltcp::iface::{Config, Interface, SocketSet};
+use smoltcp::iface::{Config, Context, Interface, SocketSet};
 use smoltcp::phy::{Checksum, ChecksumCapabilities, Device, DeviceCapabilities, Medium, RxToken, TxToken};
 use smoltcp::wire::HardwareAddress;
 
+use super::endpoint::ACK_DELAY;
 use super::reset;
+use super::timestamps::TimestampClock;
 use crate::edge::HEADROOM;
 use crate::frame::ETHERNET_HEADER_LEN;
 use crate::{Duration, Instant};
@@ -24,20 +26,28 @@ pub(crate) struct Engine {
     buffer: Box<[u8]>,
     /// Room for a packet that smoltcp is shown otherwise than it came.
     pub(crate) shown: Vec<u8>,
+    timestamps: TimestampClock,
 }
 
 impl Engine {
-    pub(crate) fn new(seed: u64, now: Instant) -> Engine {
+    pub(crate) fn new(seed: u64, timestamps: TimestampClock, now: Instant) -> Engine {
         let mut buffer = vec![0; IP_START + IP_MAX].into_boxed_slice();
         let mut config = Config::new(HardwareAddress::Ip);
         config.random_seed = seed;
         let mut iface = Interface::new(config, &mut OnePacket::new(None, &mut buffer), now);
         iface.set_any_ip(true);
-        Engine { iface, buffer, shown: Vec::new() }
+        Engine { iface, buffer, shown: Vec::new(), timestamps }
+    }
+
+    /// What a socket needs to connect. A connection's timestamps are later than those of all that were opened before.
+    pub(crate) fn context(&mut self) -> &mut Context {
+        self.timestamps.advance();
+        self.iface.context()
     }
 
     /// Feeds a packet to a flow's socket; returns the length of the IP packet that answers it at once, if any.
     pub(crate) fn feed(&mut self, now: Instant, set: &mut SocketSet<'static>, packet: &[u8]) -> Option<usize> {
+        self.timestamps.show(now);
         let mut device = OnePacket::new(Some(packet), &mut self.buffer);
         self.iface.poll_ingress_single(now, &mut device, set);
         device.written()
@@ -45,7 +55,8 @@ impl Engine {
 
     /// Feeds the packet in [`Engine::shown`].
     pub(crate) fn feed_shown(&mut self, now: Instant, set: &mut SocketSet<'static>) -> Option<usize> {
-        let Engine { iface, buffer, shown } = self;
+        let Engine { iface, buffer, shown, timestamps } = self;
+        timestamps.show(now);
         let mut device = OnePacket::new(Some(shown), buffer);
         iface.poll_ingress_single(now, &mut device, set);
         device.written()
@@ -58,8 +69,18 @@ impl Engine {
 
     /// Lets a flow's socket emit one packet; returns its length.
     pub(crate) fn emit(&mut self, now: Instant, set: &mut SocketSet<'static>) -> Option<usize> {
+        self.timestamps.show(now);
         let mut device = OnePacket::new(None, &mut self.buffer);
         self.iface.poll_egress(now, &mut device, set);
+        device.written()
+    }
+
+    /// Lets it emit as it would when the delay of acknowledgements is over.
+    pub(crate) fn emit_delayed(&mut self, now: Instant, set: &mut SocketSet<'static>) -> Option<usize> {
+        // Timestamps stay at the present: one that goes back later makes a segment look like an old one (RFC 7323 section 5).
+        self.timestamps.show(now);
+        let mut device = OnePacket::new(None, &mut self.buffer);
+        self.iface.poll_egress(now + ACK_DELAY, &mut device, set);
         device.written()
     }
 

@@ -1,8 +1,9 @@
 //! TCP: one smoltcp endpoint for each flow, made only when the host side has connected.
 //!
 //! While the host connects, a flow is no more than the container's SYN, so that the container learns the true outcome and
-//! a flood of SYNs costs no buffers.
+//! a flood of SYNs costs no buffers. A flow that a client of a published port began has its endpoint at once (`accept.rs`).
 
+mod accept;
 mod detour;
 mod emit;
 mod endpoint;
@@ -13,6 +14,7 @@ mod pace;
 mod reset;
 mod sweep;
 mod syn;
+mod timestamps;
 
 use std::collections::HashMap;
 
@@ -29,6 +31,7 @@ use crate::share::Claim;
 
 pub(crate) use emit::Framing;
 pub use flow::Readiness;
+pub use timestamps::TimestampClock;
 
 use emit::finish;
 use endpoint::Stock;
@@ -73,6 +76,8 @@ pub(crate) struct TcpFlows<M> {
     /// Flows whose rings were written since their pages were given back.
     touched: Vec<FlowId>,
     sweep_at: Option<Instant>,
+    /// Where the next search for a free port of a client begins.
+    next_port: u16,
 }
 
 struct Flow {
@@ -96,11 +101,11 @@ enum Phase {
 }
 
 impl<M: RingMemory> TcpFlows<M> {
-    pub(crate) fn new(limits: Limits, memory: M, seed: u64, now: Instant) -> Self {
+    pub(crate) fn new(limits: Limits, memory: M, seed: u64, timestamps: TimestampClock, now: Instant) -> Self {
         TcpFlows {
             by_key: HashMap::with_hasher(FixedState::with_seed(seed)),
             flows: Slab::new(),
-            engine: Engine::new(seed, now),
+            engine: Engine::new(seed, timestamps, now),
             stock: Stock::new(memory, limits.buffer_bytes, limits.tcp_flows),
             timers: Timers::default(),
             pace: Pace::default(),
@@ -108,6 +113,7 @@ impl<M: RingMemory> TcpFlows<M> {
             limits,
             touched: Vec::new(),
             sweep_at: None,
+            next_port: seed as u16,
         }
     }
 
@@ -134,7 +140,7 @@ impl<M: RingMemory> TcpFlows<M> {
                 Ok(())
             }
             Phase::Connecting(syn) => {
-                if segment.flags.contains(TcpFlags::SYN) && segment.seq != syn.seq {
+                if segment.flags.contains(TcpFlags::SYN) && segment.seq != syn.peer.seq {
                     // The container gave up and tries again from the same port: only the new SYN can be answered.
                     *syn = HeldSyn::new(packet.bytes, packet.header_len, segment);
                 }
@@ -157,6 +163,17 @@ impl<M: RingMemory> TcpFlows<M> {
                 self.mark(id);
                 Ok(())
             }
+        }
+    }
+
+    /// The bound that forbids one more flow, if any.
+    fn bound(&self) -> Option<Counter> {
+        if self.flows.len() >= self.limits.tcp_flows {
+            Some(Counter::TcpFlowLimit)
+        } else if self.half_open >= self.limits.tcp_half_open {
+            Some(Counter::TcpHalfOpenLimit)
+        } else {
+            None
         }
     }
 
@@ -183,14 +200,7 @@ impl<M: RingMemory> TcpFlows<M> {
         edge: &mut E,
     ) -> Result<(), Unreachable> {
         let key = FlowKey::of(packet, segment);
-        let bound = if self.flows.len() >= self.limits.tcp_flows {
-            Some(Counter::TcpFlowLimit)
-        } else if self.half_open >= self.limits.tcp_half_open {
-            Some(Counter::TcpHalfOpenLimit)
-        } else {
-            None
-        };
-        if let Some(bound) = bound {
+        if let Some(bound) = self.bound() {
             counters.count(bound);
             edge.release(&Claim::Tcp(key));
             self.refuse(packet.bytes, framing, edge);
@@ -238,7 +248,7 @@ impl<M: RingMemory> TcpFlows<M> {
             // The answer to a SYN is never immediate: it comes with the flow's turn.
             self.engine.feed(now, &mut endpoint.set, &syn.packet);
         }
-        let open = OpenFlow::new(endpoint, syn, ready, now);
+        let open = OpenFlow::new(endpoint, syn.peer, ready, now);
         flow.phase = Phase::Open(Box::new(open));
         self.mark(id);
     }

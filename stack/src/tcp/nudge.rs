@@ -54,14 +54,17 @@ impl LastSeen {
             return;
         }
         // One that was overtaken says nothing about the container's present state.
-        if self.any && (segment.ack.wrapping_sub(self.ack) as i32) < 0 {
+        let syn = segment.flags.contains(TcpFlags::SYN);
+        if self.any && (syn || (segment.ack.wrapping_sub(self.ack) as i32) < 0) {
             return;
         }
-        let flags = u32::from(segment.flags.contains(TcpFlags::SYN)) + u32::from(segment.flags.contains(TcpFlags::FIN));
+        let flags = u32::from(syn) + u32::from(segment.flags.contains(TcpFlags::FIN));
+        // The window of a SYN is not shifted (RFC 7323 section 2.2); what it says is noted as if it were.
+        let window = if syn { segment.window >> self.shift } else { segment.window };
         *self = LastSeen {
             seq: segment.seq.wrapping_add(segment.payload.len() as u32).wrapping_add(flags),
             ack: segment.ack,
-            window: segment.window,
+            window,
             shift: self.shift,
             any: true,
         };
@@ -142,7 +145,7 @@ impl LastSeen {
 }
 
 /// The flow that an endpoint serves.
-fn key(endpoint: &mut Endpoint) -> Option<FlowKey> {
+pub(super) fn key(endpoint: &mut Endpoint) -> Option<FlowKey> {
     let socket = endpoint.socket();
     let (local, remote) = (socket.local_endpoint()?, socket.remote_endpoint()?);
     Some(FlowKey {

@@ -18,21 +18,35 @@ const MSS: u8 = 2;
 const MSS_LEN: usize = 4;
 const WINDOW_SCALE: u8 = 3;
 const WINDOW_SCALE_LEN: usize = 3;
+const TIMESTAMPS: u8 = 8;
+const TIMESTAMPS_LEN: usize = 10;
 
 /// The largest shift of a window (RFC 7323 section 2.3).
 const MAX_SHIFT: u8 = 14;
 
-/// A SYN as it is kept while the host side connects.
+/// What a SYN tells of the container's end.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer {
+    /// The MSS that the container named.
+    pub(crate) mss: u16,
+    /// The SYN's sequence number.
+    pub(crate) seq: u32,
+    /// By how many bits the container's windows are shifted, if windows are shifted at all.
+    pub(crate) window_shift: Option<u8>,
+}
+
+impl Peer {
+    /// A container that has not been heard of yet.
+    pub(crate) const UNKNOWN: Peer = Peer { mss: DEFAULT_MSS, seq: 0, window_shift: None };
+}
+
+/// A SYN, with or without an acknowledgement, as smoltcp is to see it.
 #[derive(Debug)]
 pub(crate) struct HeldSyn {
     /// The whole IP packet, its MSS option raised.
     pub(crate) packet: Box<[u8]>,
-    /// The MSS that the container named.
-    pub(crate) mss: u16,
-    /// Its sequence number.
-    pub(crate) seq: u32,
-    /// By how many bits the container's windows are shifted, if windows are shifted at all.
-    pub(crate) window_shift: Option<u8>,
+    /// What it tells.
+    pub(crate) peer: Peer,
 }
 
 impl HeldSyn {
@@ -45,7 +59,7 @@ impl HeldSyn {
         let options = packet.get_mut(tcp_start + 20..).unwrap_or_default();
         let mss = set_mss(options, u16::MAX - 40).unwrap_or(DEFAULT_MSS).max(MIN_MSS);
         let window_shift = window_shift(options);
-        HeldSyn { packet, mss, seq: segment.seq, window_shift }
+        HeldSyn { packet, peer: Peer { mss, seq: segment.seq, window_shift } }
     }
 }
 
@@ -80,6 +94,13 @@ pub(crate) fn state_length(packet: &mut [u8]) {
 pub(crate) fn set_mss(options: &mut [u8], mss: u16) -> Option<u16> {
     let value = option(options, MSS, MSS_LEN)?.first_chunk_mut::<2>()?;
     Some(u16::from_be_bytes(std::mem::replace(value, mss.to_be_bytes())))
+}
+
+/// Empties the echo of the timestamps option: in a segment without an acknowledgement it is zero (RFC 7323 section 3.2).
+pub(crate) fn clear_echo(options: &mut [u8]) {
+    if let Some(value) = option(options, TIMESTAMPS, TIMESTAMPS_LEN) {
+        value[4..].fill(0);
+    }
 }
 
 /// The value of the first option of this kind and length.

@@ -1,5 +1,7 @@
 //! UDP: one host socket for each address and port of the container's, whoever it talks to (RFC 4787 section 4.1).
 
+mod clients;
+
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Config;
@@ -15,6 +17,7 @@ use crate::link::{IcmpError, Wire};
 use crate::policy::{self, Verdict};
 use crate::share::{Claim, Declined};
 use crate::{Duration, Instant};
+use clients::Clients;
 
 /// Bytes that a buffer handed to [`crate::Stack::udp_received`] has in front of its payload.
 pub const DATAGRAM_HEADROOM: usize = HEADROOM + UDP6_HEADROOM;
@@ -49,10 +52,14 @@ enum Via {
     Direct,
     /// The host's name server's, which answers under the link's DNS address.
     Dns,
+    /// Those of the clients of one more host port that is published to the same port of the container's.
+    Further(u32),
 }
 
+/// What a mapping has seen. A published one starts as if everything had been seen: it neither expires nor ends.
 #[derive(Debug)]
 struct Mapping {
+    published: bool,
     answered: bool,
     peers: Peers,
 }
@@ -67,11 +74,24 @@ enum Peers {
 /// All UDP mappings of a container.
 pub(crate) struct UdpFlows {
     mappings: Mappings<Key, Mapping>,
+    clients: Clients,
 }
 
 impl UdpFlows {
     pub(crate) fn new(limit: usize, seed: u64) -> UdpFlows {
-        UdpFlows { mappings: Mappings::new(limit, seed) }
+        UdpFlows { mappings: Mappings::new(limit, seed), clients: Clients::new(limit, seed) }
+    }
+
+    /// Makes the mapping of a host port that is published to the container's end `guest`; its socket is open already.
+    pub(crate) fn publish<E: Edge>(&mut self, guest: SocketAddr, edge: &mut E) -> UdpId {
+        let key = |via| Key { guest: guest.ip(), port: guest.port(), via };
+        let further = (0..).map(Via::Further);
+        let via = std::iter::once(Via::Direct).chain(further).find(|&via| self.mappings.find(&key(via)).is_none());
+        let key = key(via.unwrap_or(Via::Direct));
+        // Nobody else can have it: the container has not sent anything yet.
+        let _ = edge.claim(&key.claim());
+        let mapping = Mapping { published: true, answered: true, peers: Peers::Many };
+        UdpId(self.mappings.insert_permanent(key, mapping))
     }
 
     /// Carries a datagram from the container to the host.
@@ -87,7 +107,23 @@ impl UdpFlows {
         counters: &mut Counters,
         edge: &mut E,
     ) -> Result<(), Declined> {
-        let (to, via) = match policy::outbound(config, packet.dst, datagram.dst_port) {
+        let segment = (offload.gso == Gso::Udp && offload.gso_size > 0).then_some(offload.gso_size);
+        if segment.is_some_and(|segment| datagram.payload.len() > usize::from(segment) * SEGMENTS_MAX) {
+            return Err(DropReason::Malformed.into());
+        }
+        let guest = SocketAddr::new(packet.src, datagram.src_port);
+        let named = SocketAddr::new(packet.dst, datagram.dst_port);
+        if let Some((id, to)) = self.clients.real(now, guest, named) {
+            send(config, packet, datagram, id, to, segment, wire, counters, edge);
+            return Ok(());
+        }
+        let verdict = policy::outbound(config, packet.dst, datagram.dst_port);
+        if !matches!(verdict, Verdict::Forward(_) | Verdict::Dns(_)) {
+            // Another stack may know a client by this name.
+            let key = Key { guest: packet.src, port: datagram.src_port, via: Via::Direct };
+            edge.owner(&key.claim()).map_or(Ok(()), |peer| Err(Declined::Owned(peer)))?;
+        }
+        let (to, via) = match verdict {
             Verdict::Forward(to) => (to, Via::Direct),
             Verdict::Dns(to) => (to, Via::Dns),
             Verdict::Refuse => {
@@ -103,10 +139,6 @@ impl UdpFlows {
         if datagram.dst_port == 0 {
             return Err(DropReason::Address.into());
         }
-        let segment = (offload.gso == Gso::Udp && offload.gso_size > 0).then_some(offload.gso_size);
-        if segment.is_some_and(|segment| datagram.payload.len() > usize::from(segment) * SEGMENTS_MAX) {
-            return Err(DropReason::Malformed.into());
-        }
         let key = Key { guest: packet.src, port: datagram.src_port, via };
         let found = self.find(now, &key, to);
         if found.is_none() {
@@ -120,16 +152,7 @@ impl UdpFlows {
                 return Ok(());
             }
         };
-        let outgoing = Outgoing { to, payload: datagram.payload, segment, ttl: packet.ttl.saturating_sub(1).max(1) };
-        match edge.udp_send(UdpId(id), &outgoing) {
-            Ok(()) => {}
-            Err(error) => {
-                counters.count(Counter::UdpSendFailed);
-                if let Some(error) = unreachable(error) {
-                    wire.error(config, packet, error, counters, edge);
-                }
-            }
-        }
+        send(config, packet, datagram, UdpId(id), to, segment, wire, counters, edge);
         Ok(())
     }
 
@@ -158,7 +181,7 @@ impl UdpFlows {
         counters: &mut Counters,
         edge: &mut E,
     ) -> Result<u32, IcmpError> {
-        let mapping = Mapping { answered: false, peers: Peers::One(to) };
+        let mapping = Mapping { published: false, answered: false, peers: Peers::One(to) };
         let Ok(id) = self.mappings.insert(key, mapping, now + IDLE_UNANSWERED) else {
             counters.count(Counter::UdpMappingLimit);
             return Err(IcmpError::Prohibited);
@@ -188,9 +211,20 @@ impl UdpFlows {
     ) -> Result<(), DropReason> {
         let Some((key, mapping)) = self.mappings.get_mut(id.0) else { return Ok(()) };
         let key = *key;
-        let from = sender(config, &key, mapping, from).ok_or(DropReason::HostSource)?;
-        mapping.answered = true;
-        self.mappings.touch(id.0, now, IDLE);
+        let from = if mapping.published {
+            let guest = SocketAddr::new(key.guest, key.port);
+            let name = policy::client(config, from, key.guest).ok_or(DropReason::HostSource)?;
+            if key.via == Via::Direct && name.ip() == from.ip() {
+                name
+            } else {
+                self.clients.admit(now, guest, (id, from), name).ok_or(DropReason::HostSource)?
+            }
+        } else {
+            let from = sender(config, &key, mapping, from).ok_or(DropReason::HostSource)?;
+            mapping.answered = true;
+            self.mappings.touch(id.0, now, IDLE);
+            from
+        };
 
         let Some(payload) = buffer.len().checked_sub(DATAGRAM_HEADROOM) else { return Ok(()) };
         let one = segment.map_or(payload, |segment| payload.min(usize::from(segment)));
@@ -225,7 +259,8 @@ impl UdpFlows {
         edge: &mut E,
     ) {
         let Some((key, mapping)) = self.mappings.get(id.0) else { return };
-        let (Some(error), Some(to)) = (icmp.error(), sender(config, key, mapping, icmp.to())) else { return };
+        let to = self.clients.name((id, icmp.to())).or_else(|| sender(config, key, mapping, icmp.to()));
+        let (Some(error), Some(to)) = (icmp.error(), to) else { return };
         let from = icmp.from(to.ip());
         let ports = Ports { src: key.port, dst: to.port() };
         let ip = IpHeader::new(key.guest, to.ip(), crate::link::HOP_LIMIT, 0, None);
@@ -263,6 +298,7 @@ impl UdpFlows {
     }
 
     pub(crate) fn handle_timeout<E: Edge>(&mut self, now: Instant, edge: &mut E) {
+        self.clients.handle_timeout(now);
         while let Some((id, key)) = self.mappings.expire(now) {
             edge.release(&key.claim());
             edge.udp_close(UdpId(id));
@@ -270,7 +306,7 @@ impl UdpFlows {
     }
 
     pub(crate) fn next_timeout(&self) -> Option<Instant> {
-        self.mappings.next_timeout()
+        self.mappings.next_timeout().into_iter().chain(self.clients.next_timeout()).min()
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -278,11 +314,33 @@ impl UdpFlows {
     }
 }
 
+/// Sends what a datagram of the container's carries.
+#[allow(clippy::too_many_arguments)]
+fn send<E: Edge>(
+    config: &Config,
+    packet: &IpPacket<'_>,
+    datagram: &UdpDatagram<'_>,
+    id: UdpId,
+    to: SocketAddr,
+    segment: Option<u16>,
+    wire: &mut Wire,
+    counters: &mut Counters,
+    edge: &mut E,
+) {
+    let outgoing = Outgoing { to, payload: datagram.payload, segment, ttl: packet.ttl.saturating_sub(1).max(1) };
+    if let Err(error) = edge.udp_send(id, &outgoing) {
+        counters.count(Counter::UdpSendFailed);
+        if let Some(error) = unreachable(error) {
+            wire.error(config, packet, error, counters, edge);
+        }
+    }
+}
+
 /// What the container knows a sender by.
 fn sender(config: &Config, key: &Key, mapping: &Mapping, from: SocketAddr) -> Option<SocketAddr> {
     let family = Family::of(key.guest);
     match (key.via, mapping.peers) {
-        (Via::Direct, _) => policy::inbound(config, from, family),
+        (Via::Direct | Via::Further(_), _) => policy::inbound(config, from, family),
         (Via::Dns, Peers::One(upstream)) if upstream == from => policy::dns_server(config, family),
         (Via::Dns, _) => None,
     }

@@ -54,6 +54,17 @@ impl Guest {
         self.sockets.add(socket)
     }
 
+    /// Waits for a connection with buffers of `buffer` bytes.
+    pub fn listen(&mut self, port: u16, buffer: usize) -> SocketHandle {
+        let mut socket = Socket::new(SocketBuffer::new(vec![0; buffer]), SocketBuffer::new(vec![0; buffer]));
+        socket.set_nagle_enabled(false);
+        socket.set_ack_delay(Some(Duration::from_millis(1)));
+        // As a kernel does, it uses timestamps with those who do.
+        socket.set_tsval_generator(Some(|| 7));
+        socket.listen(port).expect("a legal port");
+        self.sockets.add(socket)
+    }
+
     pub fn socket(&mut self, handle: SocketHandle) -> &mut Socket<'static> {
         self.sockets.get_mut(handle)
     }

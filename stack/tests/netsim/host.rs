@@ -51,6 +51,22 @@ pub struct Conn {
 }
 
 impl Conn {
+    fn new(flow: FlowId) -> Conn {
+        Conn {
+            flow: Some(flow),
+            connected: false,
+            to_peer: VecDeque::new(),
+            from_peer: VecDeque::new(),
+            capacity: CAPACITY,
+            peer_ended: false,
+            peer_reset: false,
+            shut_down: false,
+            closed: None,
+            blocked: false,
+            event: false,
+        }
+    }
+
     /// What the peer reads, at most `len` bytes.
     pub fn peer_read(&mut self, len: usize) -> Vec<u8> {
         let len = len.min(self.to_peer.len());
@@ -187,6 +203,14 @@ impl Host {
         &mut self.conns[index]
     }
 
+    /// Takes a connection that was accepted for a flow.
+    pub fn adopt(&mut self, flow: FlowId) -> &mut Conn {
+        assert!(!self.by_flow.contains_key(&flow), "{flow:?} is open already");
+        self.by_flow.insert(flow, self.conns.len());
+        self.conns.push(Conn { connected: true, ..Conn::new(flow) });
+        self.conns.last_mut().expect("it was just pushed")
+    }
+
     /// Sockets that are open.
     pub fn open(&self) -> usize {
         self.by_flow.len()
@@ -206,19 +230,7 @@ impl Edge for Host {
             return Err(error);
         }
         let index = self.conns.len();
-        self.conns.push(Conn {
-            flow: Some(flow),
-            connected: false,
-            to_peer: VecDeque::new(),
-            from_peer: VecDeque::new(),
-            capacity: CAPACITY,
-            peer_ended: false,
-            peer_reset: false,
-            shut_down: false,
-            closed: None,
-            blocked: false,
-            event: false,
-        });
+        self.conns.push(Conn::new(flow));
         self.by_flow.insert(flow, index);
         if let Connect::After(delay, outcome) = plan {
             self.outcomes.insert((self.now() + delay, index), outcome);

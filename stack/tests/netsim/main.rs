@@ -14,6 +14,7 @@ mod connect;
 mod datagrams;
 mod guest;
 mod host;
+mod inbound;
 mod link;
 mod random_ends;
 mod raw;

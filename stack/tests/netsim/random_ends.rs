@@ -6,8 +6,7 @@ use rnet_stack::{Duration, Limits};
 use smoltcp::socket::tcp::{Socket, State};
 
 use super::link::Impairment;
-use super::world::{Ip, Step, World};
-use crate::support::config::REMOTE4;
+use super::world::{Ip, Opener, Step, World};
 use crate::support::random::bytes;
 
 #[derive(Clone, Copy, Debug)]
@@ -110,16 +109,17 @@ fn impairment() -> impl Strategy<Value = Impairment> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 300, ..ProptestConfig::default() })]
     #[test]
     fn no_interleaving_loses_a_byte(
         actions in proptest::collection::vec(action(), 1..60),
         link in prop_oneof![Just(Impairment::default()), impairment()],
+        opener in prop_oneof![Just(Opener::Guest), Just(Opener::Client)],
         // Large segments go past the receive ring.
         mtu in prop_oneof![Just(1500), Just(65520)],
     ) {
         let mut world = World::new(Ip::V4, mtu, link, Limits::default());
-        let handle = world.guest.connect(40000, (REMOTE4, 80).into(), 100 << 10);
+        let handle = world.open(Ip::V4, opener, 100 << 10);
         // Its repeated probes make up for the retransmission timer that smoltcp loses at a closed window.
         world.guest.socket(handle).set_keep_alive(Some(Duration::from_secs(5)));
         world.run(Duration::from_secs(600), |world| {

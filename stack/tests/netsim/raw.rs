@@ -46,6 +46,8 @@ pub struct Raw {
     pub stack: Stack<CountingRings>,
     pub rings: CountingRings,
     pub host: Host,
+    /// What came to the container in the last turn, as it was.
+    pub frames: Vec<(Vec<u8>, Offload)>,
 }
 
 impl Raw {
@@ -56,6 +58,7 @@ impl Raw {
             stack: Stack::new(config(1500, limits), rings.clone(), Instant::ZERO),
             rings,
             host: Host::default(),
+            frames: Vec::new(),
         }
     }
 
@@ -99,7 +102,9 @@ impl Raw {
             }
         }
         let frames = std::mem::take(&mut self.host.frames);
-        frames.iter().map(|(frame, offload)| self.seen(frame, *offload)).collect()
+        let seen = frames.iter().map(|(frame, offload)| self.seen(frame, *offload)).collect();
+        self.frames = frames;
+        seen
     }
 
     /// Lets time pass, one deadline after the other; returns what came to the container.

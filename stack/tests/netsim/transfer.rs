@@ -4,8 +4,7 @@ use rnet_stack::{Duration, Instant, Limits};
 use smoltcp::socket::tcp::State;
 
 use super::link::Impairment;
-use super::world::{Ip, Step, World};
-use crate::support::config::{REMOTE4, REMOTE6};
+use super::world::{Ip, Opener, Step, World};
 use crate::support::random::bytes;
 
 /// Which way the bytes go.
@@ -22,6 +21,7 @@ pub enum Direction {
 pub struct Transfer {
     pub direction: Direction,
     pub ip: Ip,
+    pub opener: Opener,
     pub mtu: u16,
     pub impairment: Impairment,
     pub bytes: usize,
@@ -37,8 +37,7 @@ impl Transfer {
     /// Runs it; returns how long the bytes took from the first SYN to the last byte.
     pub fn run(&self) -> Duration {
         let mut world = World::new(self.ip, self.mtu, self.impairment, Limits::default());
-        let remote = if self.ip == Ip::V4 { REMOTE4 } else { REMOTE6 };
-        let handle = world.guest.connect(40000, (remote, 80).into(), GUEST_BUFFER);
+        let handle = world.open(self.ip, self.opener, GUEST_BUFFER);
         let (mut sent, mut got, mut arrived) = (0, 0, None);
         let total = self.bytes;
         world.run(LIMIT, |world| {

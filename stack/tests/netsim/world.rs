@@ -5,10 +5,12 @@ use std::rc::Rc;
 
 use rnet_stack::{Duration, Flushed, HeapRings, Instant, Limits, RingClass, RingMemory, Rings, SocketBuffer, Stack};
 
+use smoltcp::iface::SocketHandle;
+
 use super::guest::{Guest, deliver};
 use super::host::{Event, Host};
 use super::link::{Impairment, Link};
-use crate::support::config::{GUEST4, GUEST6, config};
+use crate::support::config::{GUEST4, GUEST6, REMOTE4, REMOTE6, config};
 
 /// Ring memory that counts.
 #[derive(Clone, Debug, Default)]
@@ -61,6 +63,15 @@ pub struct World {
     pub timeouts: u64,
 }
 
+/// Who opens a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Opener {
+    /// The container.
+    Guest,
+    /// A client of a published port.
+    Client,
+}
+
 /// The two families.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Ip {
@@ -88,6 +99,21 @@ impl World {
     /// A world whose link is as good as a tap.
     pub fn perfect() -> World {
         World::new(Ip::V4, 1500, Impairment::default(), Limits::default())
+    }
+
+    /// Opens the first connection; it is the host's first too. The container's buffers have `buffer` bytes.
+    pub fn open(&mut self, ip: Ip, opener: Opener, buffer: usize) -> SocketHandle {
+        let (guest, remote) = if ip == Ip::V4 { (GUEST4, REMOTE4) } else { (GUEST6, REMOTE6) };
+        match opener {
+            Opener::Guest => self.guest.connect(40000, (remote, 80).into(), buffer),
+            Opener::Client => {
+                let handle = self.guest.listen(80, buffer);
+                let flow =
+                    self.stack.tcp_accepted(self.now, (remote, 40000).into(), (guest, 80).into(), &mut self.host);
+                self.host.adopt(flow.expect("no bound is reached"));
+                handle
+            }
+        }
     }
 
     /// One turn of the packet loop, then one of the container's kernel. Says whether anything happened.

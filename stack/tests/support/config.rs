@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rnet_stack::neighbour::{Answer, LinkConfig, LinkV4, LinkV6};
-use rnet_stack::{Config, Limits};
+use rnet_stack::{Config, Limits, TimestampClock};
 
 use super::segment::{GUEST_MAC, LINK_MAC};
 
@@ -41,6 +41,7 @@ pub fn config(mtu: u16, limits: Limits) -> Config {
         host_loopback: false,
         dns_upstream: None,
         limits,
+        timestamps: TimestampClock::default(),
         seed: 1,
     }
 }

@@ -2,16 +2,17 @@
 
 mod direct;
 mod host;
+mod inbound;
 mod window;
 
 use smoltcp::socket::tcp::State;
 
 use super::detour::Detour;
 use super::emit::{Framing, finish};
-use super::endpoint::{ACK_DELAY, BULK, Endpoint};
+use super::endpoint::{BULK, Endpoint};
 use super::engine::Engine;
 use super::nudge::LastSeen;
-use super::syn::HeldSyn;
+use super::syn::Peer;
 use crate::edge::{Close, Edge, FlowId};
 use crate::frame::{IpPacket, TcpFlags, TcpSegment};
 use crate::{Duration, Instant};
@@ -88,6 +89,8 @@ pub(crate) struct OpenFlow {
     moved: usize,
     host: HostSide,
     guest: GuestSide,
+    /// How often the container's answer to our SYN has called for another one.
+    attempts: u8,
     /// The end of the patience that the current state calls for.
     limit: Option<Instant>,
     /// When bytes last went into a ring.
@@ -121,22 +124,23 @@ enum GuestSide {
 }
 
 impl OpenFlow {
-    pub(crate) fn new(endpoint: Box<Endpoint>, syn: &HeldSyn, ready: Readiness, now: Instant) -> OpenFlow {
+    pub(crate) fn new(endpoint: Box<Endpoint>, peer: Peer, ready: Readiness, now: Instant) -> OpenFlow {
         OpenFlow {
             endpoint,
-            mss: syn.mss,
+            mss: peer.mss,
             ready,
-            last_seen: LastSeen::new(syn.window_shift.unwrap_or(0)),
-            offered: Offered::new(syn.seq.wrapping_add(1), syn.window_shift.is_some()),
+            last_seen: LastSeen::new(peer.window_shift.unwrap_or(0)),
+            offered: Offered::new(peer.seq.wrapping_add(1), peer.window_shift.is_some()),
             moved: 0,
             unacknowledged: 0,
             unfinished: false,
-            taken: syn.seq.wrapping_add(1),
+            taken: peer.seq.wrapping_add(1),
             detour: Detour::default(),
-            beyond: syn.seq.wrapping_add(1),
+            beyond: peer.seq.wrapping_add(1),
             window_known: false,
             host: HostSide::Open,
             guest: GuestSide::Open,
+            attempts: 0,
             limit: Some(now + HANDSHAKE_LIMIT),
             active: now,
             heard: now,
@@ -148,9 +152,9 @@ impl OpenFlow {
         self.ready |= more;
     }
 
-    /// Whether the container has yet to finish its handshake.
+    /// Whether the handshake with the container is not finished yet.
     pub(crate) fn half_open(&self) -> bool {
-        matches!(self.endpoint.state(), State::Listen | State::SynReceived)
+        matches!(self.endpoint.state(), State::Listen | State::SynReceived | State::SynSent)
     }
 
     /// Whether the last turn ended with more to do at once; the next turn is to come soon.
@@ -165,7 +169,7 @@ impl OpenFlow {
 
     /// Whether the host has all that the container sent, and its end.
     pub(crate) fn is_settled(&mut self) -> bool {
-        self.guest != GuestSide::Open && self.endpoint.socket().recv_queue() == 0
+        self.is_unanswered() || self.guest != GuestSide::Open && self.endpoint.socket().recv_queue() == 0
     }
 
     /// Whether the host socket is still there to be closed.
@@ -184,6 +188,9 @@ impl OpenFlow {
         edge: &mut E,
     ) -> Option<usize> {
         self.heard = now;
+        if self.is_unanswered() {
+            return self.answer(now, engine, packet.bytes, segment);
+        }
         // Three repetitions make smoltcp retransmit; with only a FIN underway it then stops its timer and sends nothing.
         if self.last_seen.repeats(segment) && self.endpoint.socket().send_queue() == 0 && !self.half_open() {
             return None;
@@ -308,11 +315,27 @@ impl OpenFlow {
     fn emit_all<E: Edge>(&mut self, now: Instant, engine: &mut Engine, framing: &Framing, edge: &mut E) {
         while self.emit(now, engine, framing, edge) {}
         // An acknowledgement that smoltcp would delay is emitted as it would be when the delay is over.
-        while self.unacknowledged >= BULK && self.emit(now + ACK_DELAY, engine, framing, edge) {}
+        while self.unacknowledged >= BULK && self.emit_delayed(now, engine, framing, edge) {}
     }
 
     fn emit<E: Edge>(&mut self, now: Instant, engine: &mut Engine, framing: &Framing, edge: &mut E) -> bool {
-        let Some(len) = engine.emit(now, &mut self.endpoint.set) else { return false };
+        let emitted = engine.emit(now, &mut self.endpoint.set);
+        self.transmit(emitted, engine, framing, edge)
+    }
+
+    fn emit_delayed<E: Edge>(&mut self, now: Instant, engine: &mut Engine, framing: &Framing, edge: &mut E) -> bool {
+        let emitted = engine.emit_delayed(now, &mut self.endpoint.set);
+        self.transmit(emitted, engine, framing, edge)
+    }
+
+    fn transmit<E: Edge>(
+        &mut self,
+        emitted: Option<usize>,
+        engine: &mut Engine,
+        framing: &Framing,
+        edge: &mut E,
+    ) -> bool {
+        let Some(len) = emitted else { return false };
         self.detour.outward(engine.segment(len));
         self.offered.limit(engine.segment(len), framing.window);
         self.unacknowledged = 0;
@@ -330,11 +353,11 @@ impl OpenFlow {
             // Both ends are done; only our last acknowledgement may still be delayed. TIME-WAIT is for links that lose
             // and reorder; here a late segment gets a reset, as it would after TIME-WAIT.
             State::TimeWait => {
-                while self.emit(now + ACK_DELAY, engine, framing, edge) {}
+                while self.emit_delayed(now, engine, framing, edge) {}
                 self.gone(Close::Orderly);
             }
             State::Closed => self.gone(if self.host == HostSide::Broken { Close::Orderly } else { Close::Reset }),
-            State::Listen | State::SynReceived if self.limit.is_some_and(|limit| limit <= now) => {
+            State::Listen | State::SynReceived | State::SynSent if self.limit.is_some_and(|limit| limit <= now) => {
                 self.endpoint.socket().abort();
                 self.emit_all(now, engine, framing, edge);
                 self.gone(Close::Reset);

@@ -15,14 +15,24 @@ pub(super) struct Offered {
     edge: u32,
     /// Whether the container can do with shifted windows.
     scales: bool,
-    /// By how many bits the windows are shifted.
+    /// By how many bits the windows are shifted, as our SYN has named it.
     shift: u8,
+    /// The window of our SYN, as long as the container has not told where its stream begins.
+    first: u16,
 }
 
 impl Offered {
     /// Nothing yet, of a stream whose first byte has the number `first`.
     pub(super) fn new(first: u32, scales: bool) -> Offered {
-        Offered { edge: first, scales, shift: 0 }
+        Offered { edge: first, scales, shift: 0, first: 0 }
+    }
+
+    /// Learns from the container's answer to our SYN where its stream begins, and whether it can do with shifted windows.
+    pub(super) fn answered(&mut self, first: u32, scales: bool) {
+        self.edge = first.wrapping_add(u32::from(self.first));
+        if !scales {
+            self.shift = 0;
+        }
     }
 
     /// Lowers the window in an emitted segment to `most` bytes, or to what was offered before.
@@ -35,9 +45,14 @@ impl Offered {
         let window = u16::from_be_bytes([high, low]);
         if flags.contains(TcpFlags::SYN) {
             let options = segment.get_mut(OPTIONS..usize::from(offset >> 4) * 4).unwrap_or_default();
-            self.shift = window_shift(options).filter(|_| self.scales).unwrap_or(0);
+            let shift = window_shift(options).unwrap_or(0);
             // The window of a SYN is not shifted (RFC 7323 section 2.2).
-            self.advance(ack.wrapping_add(u32::from(window)));
+            if flags.contains(TcpFlags::ACK) {
+                self.shift = if self.scales { shift } else { 0 };
+                self.advance(ack.wrapping_add(u32::from(window)));
+            } else {
+                (self.shift, self.first) = (shift, window);
+            }
             return;
         }
         if !flags.contains(TcpFlags::ACK) || flags.contains(TcpFlags::RST) {
@@ -91,6 +106,16 @@ mod tests {
         let mut offered = Offered::new(0, false);
         told(&mut offered, segment(0x12, 0, 100), 1);
         assert_eq!(told(&mut offered, segment(0x10, 100, 65535), 5000), 5000);
+    }
+
+    #[test]
+    fn a_window_offered_before_the_container_answered_counts_from_its_first_byte() {
+        for (scales, told_then) in [(true, 4096), (false, 65535)] {
+            let mut offered = Offered::new(1, false);
+            told(&mut offered, segment(0x02, 0, 65535), 1);
+            offered.answered(1000, scales);
+            assert_eq!(told(&mut offered, segment(0x10, 1000, 65535), 1), told_then);
+        }
     }
 
     #[test]

@@ -1,0 +1,129 @@
+//! Accepts the connections of clients at published TCP ports.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Registry};
+use tracing::warn;
+
+use super::listen::Published;
+use super::token::Source;
+
+/// How long nothing is accepted when the host is out of descriptors or memory: the connections wait with the kernel.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// Connections in a row that are lost before they are accepted.
+const LOST_AT_ONCE: usize = 64;
+
+/// A connection.
+#[derive(Debug)]
+pub struct Accepted {
+    /// Its socket.
+    pub stream: TcpStream,
+    /// The client's address.
+    pub client: SocketAddr,
+    /// The container's end that it is for.
+    pub to: SocketAddr,
+}
+
+/// The listeners of one packet loop.
+#[derive(Debug, Default)]
+pub struct Listeners {
+    listeners: Vec<Listener>,
+    /// Those that may have connections waiting, in turn.
+    ready: VecDeque<u32>,
+    /// Nothing is accepted before then.
+    paused: Option<Instant>,
+    /// How often the host was out of descriptors or memory.
+    exhausted: u64,
+}
+
+#[derive(Debug)]
+struct Listener {
+    socket: TcpListener,
+    to: SocketAddr,
+    /// Whether it is in `ready`.
+    ready: bool,
+}
+
+impl Listeners {
+    /// Watches listening sockets.
+    pub fn new(published: Vec<Published>, registry: &Registry) -> io::Result<Listeners> {
+        let mut listeners = Listeners::default();
+        for (index, Published { socket, to }) in (0..).zip(published) {
+            let mut socket = TcpListener::from_std(socket.into());
+            registry.register(&mut socket, Source::Listener(index).token(), Interest::READABLE)?;
+            listeners.listeners.push(Listener { socket, to, ready: false });
+        }
+        Ok(listeners)
+    }
+
+    /// Notes that a listener has had an event.
+    pub fn ready(&mut self, index: u32) {
+        if let Some(listener) = self.listeners.get_mut(index as usize)
+            && !std::mem::replace(&mut listener.ready, true)
+        {
+            self.ready.push_back(index);
+        }
+    }
+
+    /// How long until there may be something to accept, if that is known.
+    pub fn delay(&self) -> Option<Duration> {
+        let paused = || self.paused.map_or(Duration::ZERO, |until| until.saturating_duration_since(Instant::now()));
+        (!self.ready.is_empty()).then(paused)
+    }
+
+    /// Accepts a connection, from the listeners in turn.
+    pub fn accept(&mut self) -> Option<Accepted> {
+        if self.ready.is_empty() || self.is_paused() {
+            return None;
+        }
+        for _ in 0..LOST_AT_ONCE {
+            let index = *self.ready.front()?;
+            let listener = self.listeners.get_mut(index as usize)?;
+            match listener.socket.accept() {
+                Ok((stream, client)) => {
+                    self.ready.rotate_left(1);
+                    return Some(Accepted { stream, client, to: listener.to });
+                }
+                Err(error) => match error.raw_os_error() {
+                    Some(libc::EAGAIN) => {
+                        listener.ready = false;
+                        self.ready.pop_front();
+                    }
+                    Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
+                        self.pause(&error);
+                        return None;
+                    }
+                    // The connection, or the network it came by, was lost before it was accepted (accept(2)).
+                    _ => {}
+                },
+            }
+        }
+        None
+    }
+
+    fn is_paused(&mut self) -> bool {
+        if self.paused.is_some_and(|until| Instant::now() < until) {
+            return true;
+        }
+        self.paused = None;
+        false
+    }
+
+    fn pause(&mut self, error: &io::Error) {
+        if self.exhausted == 0 {
+            warn!(%error, "clients of published ports have to wait; `ulimit -Hn` bounds how many there can be at once");
+        }
+        self.exhausted += 1;
+        self.paused = Some(Instant::now() + PAUSE);
+    }
+
+    /// How often the host was out of descriptors or memory.
+    pub fn exhausted(&self) -> u64 {
+        self.exhausted
+    }
+}

@@ -1,0 +1,223 @@
+//! The host sockets of published ports: opened in the host's network namespace with the caller's rights, before anything
+//! is locked up and before the command starts. Either all of them are open or none.
+
+use std::fs;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use rnet_stack::Family;
+use socket2::{Domain, SockAddr, Socket, Type};
+use tracing::debug;
+
+use crate::config::{Network, Protocol};
+
+/// Connections that wait to be accepted; the host's limit (net.core.somaxconn) may be lower.
+const BACKLOG: i32 = 4096;
+
+/// Descriptors that are left for everything else.
+const RESERVE: u64 = 64;
+
+/// What stands in the way of a published port.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A port cannot be had.
+    #[error("publish {socket}/{protocol}: {}{hint}", lower(.source))]
+    Port {
+        /// The host's address and port.
+        socket: SocketAddr,
+        /// The protocol.
+        protocol: Protocol,
+        /// Why not.
+        source: io::Error,
+        /// What to do about it.
+        hint: String,
+    },
+    /// There are more ports than descriptors.
+    #[error(
+        "publish ports: {needed} sockets are needed, but a process may have only {limit} descriptors here: publish fewer, at one \
+         address, or raise the limit (`ulimit -Hn`)"
+    )]
+    Descriptors {
+        /// Sockets of all ports.
+        needed: u64,
+        /// RLIMIT_NOFILE.
+        limit: u64,
+    },
+}
+
+/// A host socket, and the container's end that it leads to.
+#[derive(Debug)]
+pub struct Published {
+    /// The socket: listening (TCP) or bound (UDP), non-blocking.
+    pub socket: Socket,
+    /// The container's address and port.
+    pub to: SocketAddr,
+}
+
+/// The sockets of all published ports.
+#[derive(Debug, Default)]
+pub struct PublishedPorts {
+    /// TCP listeners.
+    pub tcp: Vec<Published>,
+    /// UDP sockets.
+    pub udp: Vec<Published>,
+}
+
+impl PublishedPorts {
+    /// Opens them all. The soft limit of descriptors is raised where that is needed.
+    ///
+    /// # Errors
+    /// When one of them cannot be had; none is open then.
+    pub fn open(network: &Network) -> Result<PublishedPorts, Error> {
+        make_room(network)?;
+        let mut ports = PublishedPorts::default();
+        for rule in &network.publish {
+            for address in rule.addresses() {
+                let Some(guest) = guest_address(network, Family::of(address)) else { continue };
+                for (port, container) in rule.ports() {
+                    let socket = SocketAddr::new(address, port);
+                    let opened = match open(socket, rule.protocol) {
+                        Ok(opened) => opened,
+                        Err(error) if rule.address.is_none() && error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {
+                            debug!("the host has no sockets for {socket}");
+                            break;
+                        }
+                        Err(source) => {
+                            let hint = hint(&source, socket, rule.protocol);
+                            return Err(Error::Port { socket, protocol: rule.protocol, source, hint });
+                        }
+                    };
+                    let published = Published { socket: opened, to: SocketAddr::new(guest, container) };
+                    match rule.protocol {
+                        Protocol::Tcp => ports.tcp.push(published),
+                        Protocol::Udp => ports.udp.push(published),
+                    }
+                }
+            }
+        }
+        Ok(ports)
+    }
+
+    /// The same for one more worker: listeners are shared, and whoever is there first accepts. UDP ports stay with the
+    /// first.
+    pub fn for_another_worker(&self) -> io::Result<PublishedPorts> {
+        let share = |Published { socket, to }: &Published| Ok(Published { socket: socket.try_clone()?, to: *to });
+        Ok(PublishedPorts { tcp: self.tcp.iter().map(share).collect::<io::Result<_>>()?, udp: Vec::new() })
+    }
+
+    /// The descriptors of all sockets.
+    pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.tcp.iter().chain(&self.udp).map(|published| published.socket.as_fd())
+    }
+}
+
+/// The container's address in a family, if it has one.
+fn guest_address(network: &Network, family: Family) -> Option<IpAddr> {
+    match family {
+        Family::V4 => network.ipv4.map(|subnet| subnet.address.into()),
+        Family::V6 => network.ipv6.map(|subnet| subnet.address.into()),
+    }
+}
+
+/// Sees to it that all sockets find a descriptor.
+fn make_room(network: &Network) -> Result<(), Error> {
+    let families = |address: IpAddr| guest_address(network, Family::of(address)).is_some();
+    // Each thread has its own descriptors of the listeners.
+    let sockets = network.publish.iter().map(|rule| {
+        let copies = if rule.protocol == Protocol::Tcp { network.threads } else { 1 };
+        rule.len() * copies * rule.addresses().filter(|&ip| families(ip)).count()
+    });
+    let needed = sockets.sum::<usize>() as u64;
+    let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return Ok(()) };
+    if needed > 0 && needed + RESERVE > hard {
+        return Err(Error::Descriptors { needed, limit: hard });
+    }
+    if needed + RESERVE > soft {
+        // Should it fail, the socket that finds no descriptor says so.
+        let _ = setrlimit(Resource::RLIMIT_NOFILE, hard, hard);
+    }
+    Ok(())
+}
+
+fn open(address: SocketAddr, protocol: Protocol) -> io::Result<Socket> {
+    let (kind, protocol) = match protocol {
+        Protocol::Tcp => (Type::STREAM, socket2::Protocol::TCP),
+        Protocol::Udp => (Type::DGRAM, socket2::Protocol::UDP),
+    };
+    let socket = Socket::new(Domain::for_address(address), kind.nonblocking().cloexec(), Some(protocol))?;
+    if address.is_ipv6() {
+        // A socket for each family: clients keep the addresses of theirs.
+        socket.set_only_v6(true)?;
+    }
+    if kind == Type::STREAM {
+        // Connections that were here before and are in TIME-WAIT do not keep the port.
+        socket.set_reuse_address(true)?;
+        // Accepted sockets inherit both, which saves a call for each.
+        socket.set_tcp_nodelay(true)?;
+        socket.set_out_of_band_inline(true)?;
+    }
+    socket.bind(&SockAddr::from(address))?;
+    if kind == Type::STREAM {
+        socket.listen(BACKLOG)?;
+    }
+    Ok(socket)
+}
+
+fn hint(error: &io::Error, socket: SocketAddr, protocol: Protocol) -> String {
+    let port = socket.port();
+    match error.raw_os_error() {
+        Some(libc::EADDRINUSE) => {
+            let kind = if protocol == Protocol::Tcp { "t" } else { "u" };
+            format!("; `ss -l{kind}np sport = :{port}` tells who has it: end that, or choose another port")
+        }
+        Some(libc::EADDRNOTAVAIL) => {
+            format!(
+                "; the host does not have {} (see `ip address`): choose another address or leave it out",
+                socket.ip()
+            )
+        }
+        Some(libc::EACCES) => match first_unprivileged() {
+            Some(first) if port < first => format!(
+                "; ports below {first} are for root: choose a higher one, or `sysctl -w net.ipv4.ip_unprivileged_port_start={port}`"
+            ),
+            _ => String::new(),
+        },
+        Some(libc::EAFNOSUPPORT) => "; the host has no sockets of this family: choose an address of the other".into(),
+        Some(libc::EMFILE) => "; raise the limit of descriptors (`ulimit -n`) or publish fewer ports".into(),
+        _ => String::new(),
+    }
+}
+
+fn first_unprivileged() -> Option<u16> {
+    fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").ok()?.trim().parse().ok()
+}
+
+/// The kernel's words as they stand in the middle of a sentence.
+fn lower(error: &io::Error) -> String {
+    let words =
+        error.raw_os_error().map_or_else(|| error.to_string(), |code| nix::errno::Errno::from_raw(code).desc().into());
+    let mut letters = words.chars();
+    letters.next().map_or_else(String::new, |first| first.to_lowercase().chain(letters).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn accepted_sockets_inherit_what_flows_need() {
+        let listener = open("127.0.0.1:0".parse().unwrap(), Protocol::Tcp).unwrap();
+        let address = listener.local_addr().unwrap();
+        let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        client.connect(&address).unwrap();
+        let listener = mio::net::TcpListener::from_std(listener.into());
+        let (accepted, from) = listener.accept().unwrap();
+        let accepted = socket2::SockRef::from(&accepted);
+        assert!(accepted.tcp_nodelay().unwrap() && accepted.out_of_band_inline().unwrap());
+        assert!(accepted.nonblocking().unwrap());
+        assert_eq!(Some(from), client.local_addr().unwrap().as_socket());
+    }
+}
