@@ -1,10 +1,13 @@
 //! The options that every network has, turned into a [`Network`] and a [`Log`].
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 
-use crate::config::{Limits, Log, LogFormat, Network, Outbound, Publish, ResolvConf, Subnet, THREADS_MAX};
+use crate::config::{
+    BUSY_POLL_MAX, Limits, Log, LogFormat, Network, Outbound, Publish, ResolvConf, Subnet, THREADS_MAX,
+};
 
 use super::faults::Faults;
 use super::low::Low;
@@ -50,6 +53,9 @@ pub(super) fn network(low: &Low, faults: &mut Faults) -> Option<Network> {
         publish: publish(low, faults, with_ipv4, with_ipv6),
         limits: limits(low, threads, faults),
         threads,
+        busy_poll: low
+            .parse("busy-poll", faults, |text| value::number(text, 0, BUSY_POLL_MAX.as_micros() as u64))
+            .map_or(Duration::ZERO, Duration::from_micros),
     };
     (network.ipv4.is_some() == with_ipv4 && network.ipv6.is_some() == with_ipv6).then_some(network)
 }

@@ -76,6 +76,12 @@ pub(super) const NETWORK: &[Opt] = &[
     value("ifname", "NAME", DEVICE, "Name of the tap device [default: tap0]"),
     value("mtu", "BYTES", DEVICE, "MTU, 1280 to 65520, or from 576 with --ipv4-only [default: 65520]"),
     value("mac", "ADDRESS", DEVICE, "Ethernet address of the tap device [default: chosen by the kernel]"),
+    value(
+        "busy-poll",
+        "MICROSECONDS",
+        DEVICE,
+        "Look for packets for so long after the last one before sleeping, up to 100000: faster answers, more CPU time [default: 0]",
+    ),
     value("threads", "N", DEVICE, "Threads that carry packets, 1 to 16, with a queue of the device each [default: 1]"),
     switch("host-loopback", None, OUTBOUND, "Let the gateway's address stand for the host's loopback"),
     value("outbound-addr", "IP", OUTBOUND, "Source address of the host's IPv4 sockets"),

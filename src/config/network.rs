@@ -1,6 +1,7 @@
 //! One container network as the rootless backend provides it.
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::time::Duration;
 
 pub use rnet_stack::Limits;
 use rnet_stack::frame::MacAddr;
@@ -9,6 +10,9 @@ use super::Publish;
 
 /// More threads than this have nothing to do: one carries several gigabits a second.
 pub const THREADS_MAX: usize = 16;
+
+/// Who waits for longer than this can wait for a wake-up too.
+pub const BUSY_POLL_MAX: Duration = Duration::from_millis(100);
 
 /// A container's network: the tap device in its namespace and what answers behind it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +40,8 @@ pub struct Network {
     /// Threads that carry packets, each with a queue of the tap device and an equal part of the limits; from 1 to
     /// [`THREADS_MAX`].
     pub threads: usize,
+    /// How long after a packet the next one is looked for without sleeping; zero to [`BUSY_POLL_MAX`].
+    pub busy_poll: Duration,
 }
 
 /// The container's subnet in one address family.

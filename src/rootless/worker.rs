@@ -114,6 +114,10 @@ pub struct Worker {
     /// Sockets that may hold more than they could give in their turn.
     unfinished: Unfinished,
     epoch: Clock,
+    /// When there last was an event.
+    heard: Clock,
+    /// How long after an event the next one is looked for without sleeping.
+    busy_poll: Duration,
     /// When the loop ends at the latest, once it was told to stop.
     stopping: Option<Clock>,
     /// Kept open: it is watched by its number.
@@ -164,6 +168,8 @@ impl Worker {
             flushed: Flushed::All,
             unfinished: Unfinished::default(),
             epoch: common.epoch,
+            heard: Clock::now(),
+            busy_poll: network.busy_poll,
             stopping: None,
             _stop: stop,
         })
@@ -172,7 +178,6 @@ impl Worker {
     /// Runs until it is told to stop or the tap device is gone.
     pub fn run(&mut self) -> Result<End, Error> {
         let mut events = Events::with_capacity(EVENTS);
-        let mut heard = Clock::now();
         loop {
             let wait = self.wait();
             match self.poll.poll(&mut events, wait) {
@@ -221,9 +226,9 @@ impl Worker {
             }
             self.flushed = self.stack.flush(now, &mut self.edge);
             if !events.is_empty() {
-                heard = Clock::now();
+                self.heard = Clock::now();
             }
-            let quiet = heard.elapsed() >= LINGER_IDLE;
+            let quiet = self.heard.elapsed() >= LINGER_IDLE;
             let done = self.stopping.is_some_and(|end| quiet || self.stack.tcp_settled() || Clock::now() >= end);
             let ended = self.edge.team.as_ref().map_or(done.then_some(End::Stopped), |team| team.is_done(done));
             if let Some(end) = ended {
@@ -243,6 +248,9 @@ impl Worker {
     /// How long the next wait may last.
     fn wait(&self) -> Option<Duration> {
         if self.tap == TapState::MayHaveMore || !self.unfinished.is_empty() || self.flushed == Flushed::Some {
+            return Some(Duration::ZERO);
+        }
+        if !self.busy_poll.is_zero() && self.heard.elapsed() < self.busy_poll {
             return Some(Duration::ZERO);
         }
         let now = self.now();

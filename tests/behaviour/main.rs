@@ -11,6 +11,7 @@ mod attach;
 mod attach_errors;
 mod bad_input;
 mod bulk;
+mod busy_poll;
 mod dhcp;
 mod dns;
 mod docker;
