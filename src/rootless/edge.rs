@@ -1,7 +1,7 @@
 //! The stack's edge to the real world: frames go to the tap device, flows to host sockets.
 
 use std::fs::File;
-use std::io::{self, Write};
+use std::io::{self, IoSlice, Write};
 use std::net::SocketAddr;
 
 use mio::Registry;
@@ -94,6 +94,10 @@ impl Edge for HostEdge {
 
     fn tcp_send(&mut self, flow: FlowId, bytes: &[u8]) -> Result<usize, HostError> {
         self.tcp.send(flow, bytes)
+    }
+
+    fn tcp_send_pieces(&mut self, flow: FlowId, pieces: &[IoSlice<'_>]) -> Result<usize, HostError> {
+        self.tcp.send_pieces(flow, pieces)
     }
 
     fn tcp_receive(&mut self, flow: FlowId, space: &mut [u8]) -> Result<usize, HostError> {

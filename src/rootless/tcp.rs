@@ -1,6 +1,6 @@
 //! Host sockets of TCP flows, and those that wait to be reset until what they sent has arrived.
 
-use std::io::{self, Read, Write};
+use std::io::{self, IoSlice, Read, Write};
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
@@ -41,14 +41,24 @@ struct Stream {
 }
 
 impl Stream {
-    /// Sends bytes at once: the container's own stack has decided what makes a segment.
-    fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        if !self.nodelay && (self.sent || bytes.len() > ONE_SEGMENT) {
+    /// Sees to it that `len` bytes are sent at once: the container's own stack has decided what makes a segment.
+    fn no_delay(&mut self, len: usize) -> io::Result<()> {
+        if !self.nodelay && (self.sent || len > ONE_SEGMENT) {
             self.nodelay = true;
             self.socket.set_nodelay(true)?;
         }
         self.sent = true;
+        Ok(())
+    }
+
+    fn send(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.no_delay(bytes.len())?;
         self.socket.write(bytes)
+    }
+
+    fn send_pieces(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
+        self.no_delay(usize::MAX)?;
+        self.socket.write_vectored(pieces)
     }
 }
 
@@ -134,6 +144,16 @@ impl TcpSockets {
     pub fn send(&mut self, flow: FlowId, bytes: &[u8]) -> Result<usize, HostError> {
         let stream = self.streams.get_mut(flow.0).ok_or(HostError::Reset)?;
         match stream.send(bytes) {
+            Ok(0) => Err(HostError::WouldBlock),
+            Ok(sent) => Ok(sent),
+            Err(error) => Err(host_error(&error)),
+        }
+    }
+
+    /// Sends pieces of bytes that follow each other.
+    pub fn send_pieces(&mut self, flow: FlowId, pieces: &[IoSlice<'_>]) -> Result<usize, HostError> {
+        let stream = self.streams.get_mut(flow.0).ok_or(HostError::Reset)?;
+        match stream.send_pieces(pieces) {
             Ok(0) => Err(HostError::WouldBlock),
             Ok(sent) => Ok(sent),
             Err(error) => Err(host_error(&error)),

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant as Clock};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
+use rnet_stack::frame::Offload;
 use rnet_stack::{FlowId, Flushed, HostIcmp, Instant, PingId, Readiness, Stack, TimestampClock, UdpId};
 use tracing::debug;
 
@@ -107,7 +108,8 @@ pub struct Worker {
     stack: Stack<Arena>,
     edge: HostEdge,
     listeners: Listeners,
-    frame: Box<[u8]>,
+    /// Room for the frames of a turn, one behind the other.
+    frames: Box<[u8]>,
     tap: TapState,
     /// Whether TCP flows wait for another turn.
     flushed: Flushed,
@@ -163,7 +165,7 @@ impl Worker {
             edge,
             listeners,
             poll,
-            frame: vec![0; FRAME_MAX].into_boxed_slice(),
+            frames: vec![0; BYTES_A_TURN + FRAME_MAX].into_boxed_slice(),
             tap: TapState::MayHaveMore,
             flushed: Flushed::All,
             unfinished: Unfinished::default(),
@@ -263,34 +265,48 @@ impl Worker {
         [timer, clients, self.edge.tcp.reset_delay(), linger].into_iter().flatten().min()
     }
 
+    /// Reads frames, and hands them over all at once: what one flow has sent in several goes to the host in one piece.
     fn read_frames(&mut self, now: Instant) {
-        let mut bytes = 0;
-        for _ in 0..FRAMES_A_TURN {
-            let len = match (&self.edge.tap).read(&mut self.frame) {
-                Ok(len) => len,
+        let mut ends = [0; FRAMES_A_TURN];
+        let mut count = 0;
+        let mut filled = 0;
+        while let Some(place) = ends.get_mut(count) {
+            if filled > BYTES_A_TURN {
+                break;
+            }
+            match (&self.edge.tap).read(&mut self.frames[filled..]) {
+                Ok(len) => {
+                    filled = (filled + len).min(self.frames.len());
+                    *place = filled;
+                    count += 1;
+                }
                 Err(error) => match error.raw_os_error() {
                     Some(libc::EAGAIN) => {
                         self.tap = TapState::Drained;
-                        return;
+                        break;
                     }
-                    Some(libc::EINTR) => continue,
+                    Some(libc::EINTR) => {}
                     // EBADFD: the kernel has deleted the device under us.
                     _ => {
                         debug!(%error, "the tap device is gone");
                         self.tap = TapState::Gone;
-                        return;
+                        break;
                     }
                 },
-            };
-            if let Some((header, frame)) = self.frame.get(..len).and_then(<[u8]>::split_first_chunk::<VNET_HEADER_LEN>)
-            {
-                self.stack.handle_frame(now, frame, vnet::decode(header), &mut self.edge);
-            }
-            bytes += len;
-            if bytes >= BYTES_A_TURN {
-                return;
             }
         }
+        let mut frames: [(&[u8], Offload); FRAMES_A_TURN] = [(&[], Offload::default()); FRAMES_A_TURN];
+        let mut known = 0;
+        let mut start = 0;
+        for &end in ends.iter().take(count) {
+            let message = self.frames.get(start..end).and_then(<[u8]>::split_first_chunk::<VNET_HEADER_LEN>);
+            if let (Some((header, frame)), Some(place)) = (message, frames.get_mut(known)) {
+                *place = (frame, vnet::decode(header));
+                known += 1;
+            }
+            start = end;
+        }
+        self.stack.handle_frames(now, frames.get(..known).unwrap_or_default(), &mut self.edge);
     }
 
     /// Takes what other workers have read of this one's flows.

@@ -1,6 +1,7 @@
 //! The two traits by which the stack reaches the world: frames and host sockets ([`Edge`]), and ring memory
 //! ([`RingMemory`]). The real ones make system calls; tests and fuzzers hand in simulated ones.
 
+use std::io::IoSlice;
 use std::net::{IpAddr, SocketAddr};
 
 use smoltcp::socket::tcp::SocketBuffer;
@@ -97,6 +98,27 @@ pub trait Edge {
     fn tcp_connect(&mut self, flow: FlowId, to: SocketAddr) -> Result<(), HostError>;
     /// Sends bytes on a flow's host socket; returns how many it took, at least one.
     fn tcp_send(&mut self, flow: FlowId, bytes: &[u8]) -> Result<usize, HostError>;
+
+    /// Sends pieces of bytes that follow each other. Returns how many bytes were taken, of all pieces together.
+    ///
+    /// # Errors
+    /// As for [`Edge::tcp_send`], when nothing was taken.
+    fn tcp_send_pieces(&mut self, flow: FlowId, pieces: &[IoSlice<'_>]) -> Result<usize, HostError> {
+        let mut sent = 0;
+        for piece in pieces {
+            match self.tcp_send(flow, piece) {
+                Ok(taken) => {
+                    sent += taken;
+                    if taken < piece.len() {
+                        break;
+                    }
+                }
+                Err(error) if sent == 0 => return Err(error),
+                Err(_) => break,
+            }
+        }
+        Ok(sent)
+    }
     /// Receives bytes from a flow's host socket; 0 is the end of the stream.
     fn tcp_receive(&mut self, flow: FlowId, space: &mut [u8]) -> Result<usize, HostError>;
     /// Tells the flow's host peer that no more data comes (FIN).

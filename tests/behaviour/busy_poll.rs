@@ -43,7 +43,10 @@ print('done', flush=True); time.sleep(60)"
         };
         assert!(eventually(Duration::from_secs(5), sleeps), "{option:?}: it does not sleep when nothing comes");
         drop(process);
-        assert!(eventually(Duration::from_secs(5), || cpu_time(bed).is_zero()), "{option:?}: it goes on after the command");
+        assert!(
+            eventually(Duration::from_secs(5), || cpu_time(bed).is_zero()),
+            "{option:?}: it goes on after the command"
+        );
     }
 }
 

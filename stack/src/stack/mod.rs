@@ -1,5 +1,6 @@
 //! The whole stack: takes a frame or a host event, finds its one owner, and lets it act.
 
+mod batch;
 mod inbound;
 mod packet;
 

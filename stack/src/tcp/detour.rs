@@ -38,23 +38,21 @@ impl Detour {
         seq.wrapping_sub(self.bytes)
     }
 
-    /// Writes into `room` the packet as smoltcp is to see it, from the payload's byte `skip` on and `take` bytes at most.
+    /// Writes into `room` the packet as smoltcp is to see it: its headers, with `payload` at the sequence number `seq`.
     pub(crate) fn shown(
         self,
         packet: &IpPacket<'_>,
         segment: &TcpSegment<'_>,
-        skip: usize,
-        take: usize,
+        seq: u32,
+        payload: &[u8],
         room: &mut Vec<u8>,
     ) {
         let headers = packet.header_len + segment.header_len;
-        let payload = segment.payload.get(skip..).unwrap_or_default();
         room.clear();
         room.extend_from_slice(packet.bytes.get(..headers).unwrap_or_default());
-        room.extend_from_slice(payload.get(..take).unwrap_or(payload));
+        room.extend_from_slice(payload);
         state_length(room);
-        let seq = self.inward(segment.seq.wrapping_add(skip as u32));
-        put(room.get_mut(packet.header_len..).unwrap_or_default(), SEQUENCE, seq);
+        put(room.get_mut(packet.header_len..).unwrap_or_default(), SEQUENCE, self.inward(seq));
     }
 
     /// Makes the TCP header in `segment`, which smoltcp emitted, acknowledge what the container sent.

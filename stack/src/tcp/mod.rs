@@ -31,6 +31,7 @@ use crate::share::Claim;
 
 pub(crate) use emit::Framing;
 pub use flow::Readiness;
+pub(crate) use flow::direct::{Run, STRAIGHT, end, is_plain};
 pub use timestamps::TimestampClock;
 
 use emit::finish;
@@ -164,6 +165,27 @@ impl<M: RingMemory> TcpFlows<M> {
                 Ok(())
             }
         }
+    }
+
+    /// Hands segments that follow each other to the flow that they belong to, if their bytes may go to the host as they are;
+    /// otherwise does nothing and says so.
+    pub(crate) fn straight<E: Edge>(
+        &mut self,
+        now: Instant,
+        id: FlowId,
+        run: Run<'_, '_>,
+        framing: &Framing,
+        edge: &mut E,
+    ) -> bool {
+        let Some(Flow { phase: Phase::Open(open), .. }) = self.flows.get_mut(id.0 as usize) else { return false };
+        if !run.first().is_some_and(|(_, first)| open.may_go_straight(first)) {
+            return false;
+        }
+        if let Some(len) = open.go_straight(now, id, &mut self.engine, run, edge) {
+            transmit(&mut self.engine, len, framing, edge);
+        }
+        self.mark(id);
+        true
     }
 
     /// The bound that forbids one more flow, if any.

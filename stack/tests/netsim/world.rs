@@ -129,12 +129,10 @@ impl World {
                 Event::Ready(flow, ready) => self.stack.tcp_ready(flow, ready),
             }
         }
-        for _ in 0..64 {
-            let Some(frame) = self.up.arrived(now) else { break };
-            moved = true;
-            let offload = self.guest.offload(&frame);
-            self.stack.handle_frame(now, &frame, offload, &mut self.host);
-        }
+        let arrived: Vec<_> = std::iter::from_fn(|| self.up.arrived(now)).take(64).collect();
+        moved |= !arrived.is_empty();
+        let frames: Vec<_> = arrived.iter().map(|frame| (&frame[..], self.guest.offload(frame))).collect();
+        self.stack.handle_frames(now, &frames, &mut self.host);
         if self.stack.poll_timeout().is_some_and(|at| at <= now) {
             moved = true;
             self.timeouts += 1;

@@ -1,6 +1,6 @@
 //! One open flow: bytes between its host socket and its smoltcp socket, and how either end's close reaches the other.
 
-mod direct;
+pub(crate) mod direct;
 mod host;
 mod inbound;
 mod window;
@@ -191,6 +191,9 @@ impl OpenFlow {
         if self.is_unanswered() {
             return self.answer(now, engine, packet.bytes, segment);
         }
+        if self.may_go_straight(segment) {
+            return self.go_straight(now, id, engine, &[(packet, segment)], edge);
+        }
         // Three repetitions make smoltcp retransmit; with only a FIN underway it then stops its timer and sends nothing.
         if self.last_seen.repeats(segment) && self.endpoint.socket().send_queue() == 0 && !self.half_open() {
             return None;
@@ -216,15 +219,10 @@ impl OpenFlow {
             let reply = LastSeen::acknowledge(now, engine, &mut self.endpoint, seq, segment);
             // That was all there is to a bare acknowledgement.
             if segment.payload.is_empty() && !fin { reply } else { self.feed(now, engine, packet, segment) }
-        } else if self.may_go_straight(segment, expected) {
-            self.feed_straight(now, id, engine, packet, segment, edge)
         } else {
             self.feed(now, engine, packet, segment)
         };
-        if let Some(len) = reply {
-            self.detour.outward(engine.segment(len));
-            self.offered.limit(engine.segment(len), usize::MAX);
-        }
+        let reply = self.answered(engine, reply);
         let after = self.endpoint.state();
         if after != before {
             match after {
