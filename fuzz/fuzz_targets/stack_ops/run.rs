@@ -70,7 +70,7 @@ pub fn run(script: &Script) {
 
 impl Player {
     fn frame(&mut self, frame: &[u8], offload: Offload) {
-        self.stack.handle_frame(self.now, frame, offload, &mut self.edge);
+        self.stack.handle_frames(self.now, &[(frame, offload)], &mut self.edge);
     }
 
     fn play(&mut self, op: &Op) {
