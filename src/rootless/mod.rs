@@ -13,6 +13,7 @@ mod report;
 pub mod sandbox;
 mod slots;
 mod sockets;
+mod tap_turn;
 mod tcp;
 mod team;
 mod token;

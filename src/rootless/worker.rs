@@ -1,15 +1,13 @@
 //! The packet loop: waits for events, hands frames and host events to the stack, and lets the flows that are due act.
 
 use std::fs::File;
-use std::io::{self, Read};
+use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::time::{Duration, Instant as Clock};
 
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll};
-use rnet_stack::frame::Offload;
 use rnet_stack::{FlowId, Flushed, HostIcmp, Instant, PingId, Readiness, Stack, TimestampClock, UdpId};
-use tracing::debug;
 
 use super::accept::{Accepted, Listeners};
 use super::arena::Arena;
@@ -17,6 +15,7 @@ use super::edge::HostEdge;
 use super::error_queue;
 use super::listen::PublishedPorts;
 use super::report::Report;
+use super::tap_turn::{TapReader, TapState};
 use super::tcp;
 use super::team::{End, Member};
 use super::token::Source;
@@ -25,12 +24,6 @@ use super::{Error, stack_config};
 use crate::config::Network;
 use crate::tap::mac;
 use crate::tap::offload;
-use crate::tap::vnet::{self, VNET_HEADER_LEN};
-
-/// Frames and bytes that are read from the tap device before the flows get their turn: enough to make batches worth
-/// while, few enough that acknowledgements do not wait.
-const FRAMES_A_TURN: usize = 64;
-const BYTES_A_TURN: usize = 384 << 10;
 
 /// Datagrams that are received from one socket before others get their turn.
 const DATAGRAMS_A_TURN: usize = 64;
@@ -47,15 +40,6 @@ const LINGER: Duration = Duration::from_millis(1500);
 const LINGER_IDLE: Duration = Duration::from_millis(300);
 
 const EVENTS: usize = 256;
-const FRAME_MAX: usize = VNET_HEADER_LEN + 14 + 65535;
-
-/// Whether the tap device may hold more frames.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum TapState {
-    Drained,
-    MayHaveMore,
-    Gone,
-}
 
 /// Sockets whose events said that there is something to receive, until nothing is left.
 #[derive(Debug, Default)]
@@ -108,9 +92,7 @@ pub struct Worker {
     stack: Stack<Arena>,
     edge: HostEdge,
     listeners: Listeners,
-    /// Room for the frames of a turn, one behind the other.
-    frames: Box<[u8]>,
-    tap: TapState,
+    tap: TapReader,
     /// Whether TCP flows wait for another turn.
     flushed: Flushed,
     /// Sockets that may hold more than they could give in their turn.
@@ -165,8 +147,7 @@ impl Worker {
             edge,
             listeners,
             poll,
-            frames: vec![0; BYTES_A_TURN + FRAME_MAX].into_boxed_slice(),
-            tap: TapState::MayHaveMore,
+            tap: TapReader::new(),
             flushed: Flushed::All,
             unfinished: Unfinished::default(),
             epoch: common.epoch,
@@ -193,7 +174,7 @@ impl Worker {
             }
             for event in &events {
                 match Source::of(event.token()) {
-                    Some(Source::Tap) => self.tap = TapState::MayHaveMore,
+                    Some(Source::Tap) => self.tap.state = TapState::MayHaveMore,
                     // What the container sent before it ended is still delivered.
                     Some(Source::Stop) => self.stopping = self.stopping.or(Some(Clock::now() + LINGER)),
                     Some(Source::Tcp(flow)) => self.tcp_event(now, flow, event),
@@ -216,10 +197,10 @@ impl Worker {
             }
             self.receive_datagrams(now);
             self.accept_clients(now);
-            if self.tap == TapState::MayHaveMore {
-                self.read_frames(now);
+            if self.tap.state == TapState::MayHaveMore {
+                self.tap.turn(now, &mut self.stack, &mut self.edge);
                 self.edge.udp.flush();
-                if self.tap == TapState::Gone {
+                if self.tap.state == TapState::Gone {
                     return Ok(End::DeviceGone);
                 }
             }
@@ -249,7 +230,7 @@ impl Worker {
 
     /// How long the next wait may last.
     fn wait(&self) -> Option<Duration> {
-        if self.tap == TapState::MayHaveMore || !self.unfinished.is_empty() || self.flushed == Flushed::Some {
+        if self.tap.state == TapState::MayHaveMore || !self.unfinished.is_empty() || self.flushed == Flushed::Some {
             return Some(Duration::ZERO);
         }
         if !self.busy_poll.is_zero() && self.heard.elapsed() < self.busy_poll {
@@ -263,50 +244,6 @@ impl Worker {
         let linger = self.stopping.map(|_| LINGER_IDLE);
         let clients = self.listeners.delay().filter(|_| self.stopping.is_none());
         [timer, clients, self.edge.tcp.reset_delay(), linger].into_iter().flatten().min()
-    }
-
-    /// Reads frames, and hands them over all at once: what one flow has sent in several goes to the host in one piece.
-    fn read_frames(&mut self, now: Instant) {
-        let mut ends = [0; FRAMES_A_TURN];
-        let mut count = 0;
-        let mut filled = 0;
-        while let Some(place) = ends.get_mut(count) {
-            if filled > BYTES_A_TURN {
-                break;
-            }
-            match (&self.edge.tap).read(&mut self.frames[filled..]) {
-                Ok(len) => {
-                    filled = (filled + len).min(self.frames.len());
-                    *place = filled;
-                    count += 1;
-                }
-                Err(error) => match error.raw_os_error() {
-                    Some(libc::EAGAIN) => {
-                        self.tap = TapState::Drained;
-                        break;
-                    }
-                    Some(libc::EINTR) => {}
-                    // EBADFD: the kernel has deleted the device under us.
-                    _ => {
-                        debug!(%error, "the tap device is gone");
-                        self.tap = TapState::Gone;
-                        break;
-                    }
-                },
-            }
-        }
-        let mut frames: [(&[u8], Offload); FRAMES_A_TURN] = [(&[], Offload::default()); FRAMES_A_TURN];
-        let mut known = 0;
-        let mut start = 0;
-        for &end in ends.iter().take(count) {
-            let message = self.frames.get(start..end).and_then(<[u8]>::split_first_chunk::<VNET_HEADER_LEN>);
-            if let (Some((header, frame)), Some(place)) = (message, frames.get_mut(known)) {
-                *place = (frame, vnet::decode(header));
-                known += 1;
-            }
-            start = end;
-        }
-        self.stack.handle_frames(now, frames.get(..known).unwrap_or_default(), &mut self.edge);
     }
 
     /// Takes what other workers have read of this one's flows.
