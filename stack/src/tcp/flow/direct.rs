@@ -27,8 +27,8 @@ pub(crate) fn end(segment: &TcpSegment<'_>) -> u32 {
 }
 
 impl OpenFlow {
-    /// Whether a segment that is due at `expected` may go to the host without passing the ring: it is bulk, nothing is
-    /// before it, and nothing behind it has come already.
+    /// Whether a segment may go to the host without passing the ring: it is bulk and the next in order, the ring is empty, and
+    /// nothing behind it has come already.
     pub(crate) fn may_go_straight(&mut self, segment: &TcpSegment<'_>) -> bool {
         if segment.payload.len() < STRAIGHT || !is_plain(segment) || !self.ready.writable || self.has_gap() {
             return false;
