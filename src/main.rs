@@ -1,5 +1,6 @@
 //! rnet gives containers a network.
 
+pub mod bridge;
 mod cli;
 pub mod config;
 pub mod log;
@@ -29,6 +30,7 @@ fn main() -> ExitCode {
     let done = match request {
         Request::Run(run) => return finish(namespace::run(&run)),
         Request::Attach(attach) => return finish(namespace::attach(*attach)),
+        Request::Netavark(netavark) => return bridge::main(&netavark),
         Request::Print(text) => io::stdout().write_all(text.as_bytes()),
         Request::Completions(shell) => io::stdout().write_all(&cli::completions(shell)),
         Request::Man(directory) => cli::man(directory.as_deref()),

@@ -3,6 +3,7 @@
 mod attach;
 mod faults;
 mod low;
+mod netavark;
 mod network;
 mod options;
 mod parse;
@@ -13,12 +14,12 @@ mod suggest;
 mod value;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Command;
 use clap_complete::Shell;
 
-use crate::config::{Attach, Run};
+use crate::config::{Attach, Netavark, Run};
 
 pub(crate) use faults::Faults;
 pub(crate) use reference::{completions, man};
@@ -30,6 +31,8 @@ pub(crate) enum Request {
     Run(Box<Run>),
     /// Join namespaces that exist.
     Attach(Box<Attach>),
+    /// Make container networks in the kernel.
+    Netavark(Box<Netavark>),
     /// Print a completion script.
     Completions(Shell),
     /// Print the manual, or write its pages to a directory.
@@ -56,7 +59,15 @@ Exit codes: 2 for wrong flags or configuration, 1 when something cannot be done;
 
 /// Turns the arguments, program name first, into a request.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request, Faults> {
-    parse::parse(args.into_iter().collect())
+    let args: Vec<OsString> = args.into_iter().collect();
+    let is_netavark = |arg: &OsString| Path::new(arg).file_name().is_some_and(|name| name == netavark::NAME);
+    if args.first().is_some_and(is_netavark) {
+        return Ok(netavark::parse(&args));
+    }
+    if args.get(1).is_some_and(|arg| arg == netavark::NAME) {
+        return Ok(netavark::parse(&args[1..]));
+    }
+    parse::parse(args)
 }
 
 /// The whole command line as clap knows it.
@@ -71,6 +82,7 @@ fn command() -> Command {
         .disable_help_subcommand(true)
         .subcommand(run::command())
         .subcommand(attach::command())
+        .subcommand(netavark::command())
         .subcommand(reference::completions_command())
         .subcommand(reference::man_command())
 }

@@ -1,12 +1,14 @@
 //! The configuration that front ends make and backends obey. Everything in here has been validated.
 
 mod log;
+mod netavark;
 mod network;
 mod process;
 mod publish;
 mod resolv;
 
 pub use log::{Log, LogFormat};
+pub use netavark::{Netavark, NetavarkCommand};
 pub use network::{BUSY_POLL_MAX, Limits, Network, Outbound, Subnet, THREADS_MAX};
 pub use process::{Attach, MapIds, MapUser, Presence, Run, Target};
 pub use publish::{Protocol, Publish};

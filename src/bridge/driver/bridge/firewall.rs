@@ -1,0 +1,108 @@
+//! What the bridge driver tells the firewall.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+
+use super::Bridge;
+use super::link::Ready;
+use crate::bridge::conntrack;
+use crate::bridge::error::Result;
+use crate::bridge::firewall::{ContainerRules, Kind, NetworkRules, hash_name};
+use crate::bridge::run::Run;
+use crate::bridge::undo::Undo;
+
+impl Bridge {
+    /// Only managed networks have rules; internal ones only for their name server.
+    pub fn has_firewall(&self) -> bool {
+        self.managed && (!self.internal || self.dns_enabled)
+    }
+
+    /// Notes what is about to be done and does it.
+    pub fn setup_firewall(&self, run: &Run, ready: &Ready, servers: &[IpAddr], undo: &mut Undo) -> Result<()> {
+        let (network, container) = (self.network_rules(run), self.container_rules(run, servers));
+        let (kind, complete) = (run.firewall, ready.created);
+        let mut again = true;
+        if let Some(state) = run.state() {
+            let (of, id, network_id) = (state.clone(), self.container_id.clone(), self.network_id.clone());
+            undo.push("save the firewall's state", move |_| of.forget(&network_id, &id, complete));
+            again = state.save(kind, &network, &container)?;
+        }
+        // What a former container with these addresses and ports had must not claim this one's packets.
+        flush(kind, &container, true);
+        kind.setup(&network, &container, again)?;
+        undo.push("add firewall rules", move |_| kind.teardown(&network, &container, complete));
+        Ok(())
+    }
+
+    /// Undoes what [`Bridge::setup_firewall`] did, with the driver that did it.
+    pub fn teardown_firewall(&self, run: &Run, complete: bool) -> Result<()> {
+        let servers: Vec<IpAddr> = match self.dns_enabled {
+            true => self.ipam.gateways.iter().map(IpNet::addr).collect(),
+            false => Vec::new(),
+        };
+        let state = run.state();
+        let saved = state.as_ref().and_then(|state| state.saved(&self.network_id, &self.container_id));
+        let (network, container) =
+            saved.unwrap_or_else(|| (self.network_rules(run), self.container_rules(run, &servers)));
+        let kind = state.as_ref().and_then(|state| state.driver()).unwrap_or(run.firewall);
+        kind.teardown(&network, &container, complete)?;
+        flush(kind, &container, false);
+        // Last, so that whoever is killed before it can still be found out about.
+        state.map_or(Ok(()), |state| state.forget(&self.network_id, &self.container_id, complete))
+    }
+
+    fn network_rules(&self, run: &Run) -> NetworkRules {
+        NetworkRules {
+            subnets: self.ipam.subnets.clone(),
+            bridge_name: self.bridge.clone(),
+            network_id: self.network_id.clone(),
+            network_hash_name: hash_name(&self.network_name),
+            isolation: self.isolation,
+            dns_port: run.dns_port,
+            internal: self.internal,
+            outbound_addr4: self.outbound4,
+            outbound_addr6: self.outbound6,
+        }
+    }
+
+    fn container_rules(&self, run: &Run, servers: &[IpAddr]) -> ContainerRules {
+        let v4 = self.ipam.addresses.iter().find_map(|address| match address {
+            IpNet::V4(net) => Some((net.addr(), net.trunc())),
+            IpNet::V6(_) => None,
+        });
+        let v6 = self.ipam.addresses.iter().find_map(|address| match address {
+            IpNet::V6(net) => Some((net.addr(), net.trunc())),
+            IpNet::V4(_) => None,
+        });
+        ContainerRules {
+            container_id: self.container_id.clone(),
+            network_id: self.network_id.clone(),
+            port_mappings: self.ports.clone(),
+            network_name: self.network_name.clone(),
+            network_hash_name: hash_name(&self.network_name),
+            container_ip_v4: v4.map(|(address, _)| address),
+            subnet_v4: v4.map(|(_, subnet)| subnet),
+            container_ip_v6: v6.map(|(address, _)| address),
+            subnet_v6: v6.map(|(_, subnet)| subnet),
+            dns_port: run.dns_port,
+            dns_server_ips: servers.to_vec(),
+            internal: self.internal,
+        }
+    }
+}
+
+/// Makes the kernel forget connections of the container, and with `ports` those to its published UDP ports that were there before
+/// it. What cannot be forgotten only lives a little longer.
+fn flush(kind: Kind, container: &ContainerRules, ports: bool) {
+    if kind == Kind::None {
+        return;
+    }
+    let addresses: Vec<IpAddr> = container.addresses().map(|(address, _)| address).collect();
+    let published = container.port_mappings.iter().flatten().filter(|_| ports && !container.internal);
+    let udp: Vec<_> =
+        published.filter(|port| port.protocol == "udp").map(|port| port.host_port..=port.host_end()).collect();
+    if let Err(error) = conntrack::flush(&addresses, &udp) {
+        tracing::warn!("conntrack entries of {} are left as they are: {error}", container.container_id);
+    }
+}

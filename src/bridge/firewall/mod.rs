@@ -1,0 +1,74 @@
+//! The firewall: which driver is used, and what it is told.
+
+mod nftables;
+mod rules;
+mod state;
+
+pub use rules::{ContainerRules, Isolation, NetworkRules, hash_name};
+pub use state::State;
+
+use super::error::{Error, Result};
+
+/// A firewall driver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// The kernel's nf_tables, over netlink.
+    Nftables,
+    /// No rules at all.
+    None,
+}
+
+const DEFAULT: Kind = Kind::Nftables;
+
+impl Kind {
+    /// Its name on the command line and in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Nftables => "nftables",
+            Kind::None => "none",
+        }
+    }
+
+    /// The driver of this name.
+    pub fn named(name: &str) -> Option<Kind> {
+        [Kind::Nftables, Kind::None].into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// The driver that was asked for, if one was.
+    pub fn choose(asked: Option<&str>) -> Result<Kind> {
+        let kind = match asked.map(str::to_lowercase) {
+            None => DEFAULT,
+            Some(name) => Kind::named(&name)
+                .ok_or_else(|| Error::text(format!("Must provide a valid firewall backend, got {name}")))?,
+        };
+        match kind {
+            Kind::None => tracing::info!(target: "netavark::firewall", "Not using firewall"),
+            _ => tracing::info!(target: "netavark::firewall", "Using {} firewall driver", kind.name()),
+        }
+        Ok(kind)
+    }
+
+    /// Adds the rules of a network, as far as they are missing, and those of a container. `again`: the container may have some.
+    pub fn setup(self, network: &NetworkRules, container: &ContainerRules, again: bool) -> Result<()> {
+        match self {
+            Kind::Nftables => nftables::setup(network, container, again),
+            Kind::None => Ok(()),
+        }
+    }
+
+    /// Removes the rules of a container, and with the last one (`complete`) those of the network.
+    pub fn teardown(self, network: &NetworkRules, container: &ContainerRules, complete: bool) -> Result<()> {
+        match self {
+            Kind::Nftables => nftables::teardown(network, container, complete),
+            Kind::None => Ok(()),
+        }
+    }
+
+    /// Makes the rules what they should be.
+    pub fn reload(self, networks: &[(NetworkRules, Vec<ContainerRules>)]) -> Result<()> {
+        match self {
+            Kind::Nftables => nftables::reload(networks),
+            Kind::None => Ok(()),
+        }
+    }
+}
