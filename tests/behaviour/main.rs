@@ -21,6 +21,7 @@ mod icmp;
 mod isolation;
 mod job_control;
 mod limits;
+mod netavark;
 mod outbound;
 mod podman;
 mod published;

@@ -5,8 +5,9 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use netlink_packet_route::AddressFamily;
 use netlink_packet_route::link::{
-    AfSpecBridge, BridgeVlanInfo, BridgeVlanInfoFlags, InfoBridge, InfoData, InfoIpVlan, InfoKind, InfoMacVlan,
-    InfoVeth, IpVlanMode, LinkAttribute, LinkFlags, LinkInfo, LinkMessage, MacVlanMode,
+    AfSpecBridge, BridgeVlanInfo, BridgeVlanInfoFlags, InfoBridge, InfoBridgePort, InfoData, InfoIpVlan, InfoKind,
+    InfoMacVlan, InfoPortData, InfoPortKind, InfoVeth, IpVlanMode, LinkAttribute, LinkFlags, LinkInfo, LinkMessage,
+    MacVlanMode,
 };
 use nix::errno::Errno;
 
@@ -120,6 +121,11 @@ impl Route {
         message.attributes.extend(change.mac.map(|mac| LinkAttribute::Address(mac.to_vec())));
         message.attributes.extend(change.alias.map(|alias| LinkAttribute::IfAlias(alias.into())));
         message.attributes.extend(change.name.map(|name| LinkAttribute::IfName(name.into())));
+        if change.hairpin {
+            let data = InfoPortData::BridgePort(vec![InfoBridgePort::HairpinMode(true)]);
+            let info = vec![LinkInfo::PortKind(InfoPortKind::Bridge), LinkInfo::PortData(data)];
+            message.attributes.push(LinkAttribute::LinkInfo(info));
+        }
         if change.vlan_filtering {
             message.attributes.push(LinkAttribute::LinkInfo(vec![
                 LinkInfo::Kind(InfoKind::Bridge),
@@ -165,6 +171,8 @@ pub struct Change<'a> {
     pub alias: Option<&'a str>,
     /// Its name.
     pub name: Option<&'a str>,
+    /// Of a bridge's port: frames may leave by the port that they came from.
+    pub hairpin: bool,
     /// Of a bridge: filter VLANs from now on.
     pub vlan_filtering: bool,
 }

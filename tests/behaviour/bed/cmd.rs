@@ -80,6 +80,15 @@ impl<'b> Cmd<'b> {
         bed.note_processes();
     }
 
+    /// Starts it, waits until it says that it is ready, and keeps it until the end of the test.
+    pub fn keep_when_ready(self) {
+        let bed = self.bed;
+        let process = self.spawn();
+        process.wait_for("\"ready\"");
+        bed.keep(process);
+        bed.note_processes();
+    }
+
     /// Runs it to its end.
     #[track_caller]
     pub fn output(self) -> Out {

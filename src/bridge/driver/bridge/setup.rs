@@ -26,7 +26,10 @@ impl Bridge {
         let pair = self.make_veth(kernel, &ready, undo)?;
         self.settings(kernel, &pair)?;
         let alias = self.alias();
-        let up = Change { up: true, alias: Some(&alias), ..Change::default() };
+        // Where bridged packets pass netfilter (br_netfilter), a container that goes to its own published port by the host's address is
+        // answered within the bridge, by its own port.
+        let hairpin = self.managed && !self.internal && self.ports.as_ref().is_some_and(|ports| !ports.is_empty());
+        let up = Change { up: true, alias: Some(&alias), hairpin, ..Change::default() };
         kernel.host.change_link(pair.host, up).map_err(Error::Netlink).during(|| "set host veth up")?;
         if ready.created {
             // Otherwise the kernel gives the bridge the lowest address of its ports, again and again.
