@@ -9,7 +9,7 @@ mod resolv;
 
 pub use log::{Log, LogFormat};
 pub use netavark::{Netavark, NetavarkCommand};
-pub use network::{BUSY_POLL_MAX, Limits, Network, Outbound, Subnet, THREADS_MAX};
+pub use network::{BUSY_POLL_MAX, BusyPoll, Limits, Network, Outbound, Subnet, THREADS_MAX};
 pub use process::{Attach, MapIds, MapUser, Presence, Run, Target};
 pub use publish::{Protocol, Publish};
 pub use resolv::ResolvConf;

@@ -5,12 +5,15 @@ mod arena;
 mod edge;
 mod error_queue;
 mod host_error;
+mod landlock;
 pub mod listen;
+mod lull;
 mod mail;
 mod outq;
 mod ping;
 mod report;
 pub mod sandbox;
+mod seccomp;
 mod slots;
 mod sockets;
 mod tap_turn;
@@ -65,7 +68,10 @@ const LINK_MAC: MacAddr = MacAddr([0x52, 0x55, 0x0a, 0x00, 0x02, 0x02]);
 /// # Errors
 /// See [`Service::new`] and [`Service::run`].
 pub fn serve(tap: Vec<OwnedFd>, network: &Network, ports: PublishedPorts, stop: OwnedFd) -> Result<(), Error> {
-    Service::new(tap, network, ports, stop)?.run()
+    let service = Service::new(tap, network, ports, stop)?;
+    landlock::confine();
+    seccomp::confine();
+    service.run()
 }
 
 /// The stack's configuration for a network.
