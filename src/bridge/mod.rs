@@ -7,6 +7,8 @@ mod dns;
 mod driver;
 mod error;
 mod firewall;
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod ipam;
 mod kernel;
 mod lock;

@@ -9,6 +9,8 @@ mod version;
 
 pub use create::create;
 pub use reload::reload;
+#[cfg(any(test, fuzzing))]
+pub use setup::judge;
 pub use setup::setup;
 pub use teardown::teardown;
 pub use update::update;

@@ -38,7 +38,7 @@ pub fn setup(how: &Netavark, path: &Path) -> Result<String> {
 }
 
 /// Looks at all that was asked for before anything is done, and tells everything that is wrong with it.
-fn judge(run: &Run) -> Result<Vec<Driver>> {
+pub fn judge(run: &Run) -> Result<Vec<Driver>> {
     let (mut drivers, mut faults) = (Vec::new(), Vec::new());
     let mut bridged = false;
     for (name, options) in &run.options.networks {

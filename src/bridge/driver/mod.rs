@@ -10,6 +10,8 @@ use nix::errno::Errno;
 
 use super::dns::Entry;
 use super::error::{Error, Result};
+#[cfg(any(test, fuzzing))]
+use super::firewall::{ContainerRules, NetworkRules};
 use super::kernel::Kernel;
 use super::protocol::{self, Network, PerNetworkOptions, Status};
 use super::run::Run;
@@ -48,6 +50,15 @@ impl Driver {
                 Some(Driver::Vlan(Box::new(Vlan::of(network, options, faults))))
             }
             protocol::Driver::Plugin => Plugin::of(run, network, options, faults).map(Driver::Plugin),
+        }
+    }
+
+    /// What a bridge tells the firewall.
+    #[cfg(any(test, fuzzing))]
+    pub fn firewall(&self, run: &Run) -> Option<(NetworkRules, ContainerRules)> {
+        match self {
+            Driver::Bridge(bridge) => Some((bridge.network_rules(run), bridge.container_rules(run, &[]))),
+            _ => None,
         }
     }
 

@@ -4,6 +4,8 @@ mod nftables;
 mod rules;
 mod state;
 
+#[cfg(any(test, fuzzing))]
+pub use nftables::check_encoding;
 pub use rules::{ContainerRules, Isolation, NetworkRules, hash_name};
 pub use state::State;
 

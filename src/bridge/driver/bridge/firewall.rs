@@ -52,7 +52,8 @@ impl Bridge {
         state.map_or(Ok(()), |state| state.forget(&self.network_id, &self.container_id, complete))
     }
 
-    fn network_rules(&self, run: &Run) -> NetworkRules {
+    /// What the firewall is told of the network.
+    pub fn network_rules(&self, run: &Run) -> NetworkRules {
         NetworkRules {
             subnets: self.ipam.subnets.clone(),
             bridge_name: self.bridge.clone(),
@@ -66,7 +67,8 @@ impl Bridge {
         }
     }
 
-    fn container_rules(&self, run: &Run, servers: &[IpAddr]) -> ContainerRules {
+    /// What the firewall is told of the container.
+    pub fn container_rules(&self, run: &Run, servers: &[IpAddr]) -> ContainerRules {
         let v4 = self.ipam.addresses.iter().find_map(|address| match address {
             IpNet::V4(net) => Some((net.addr(), net.trunc())),
             IpNet::V6(_) => None,

@@ -53,6 +53,24 @@ pub fn reload(networks: &[(NetworkRules, Vec<ContainerRules>)]) -> Result<()> {
     })
 }
 
+/// Whether all rules come back as they were when they are written and read again.
+#[cfg(any(test, fuzzing))]
+pub fn check_encoding(network: &NetworkRules, container: &ContainerRules) {
+    use crate::bridge::netlink::attribute::Attributes;
+    let mut rules: Vec<Rule> = chains::heads().into_iter().flat_map(|(_, head)| head).collect();
+    for &subnet in &network.subnets {
+        rules.extend(network::subnet_rules(network, subnet));
+        rules.extend(network::shared_rules(network, subnet).into_iter().map(|(_, rule)| rule));
+    }
+    rules.extend(network::isolation_rules(network).into_iter().map(|(_, rule)| rule));
+    rules.extend(ports::port_rules(container).into_iter().flatten().map(|(_, rule)| rule));
+    for rule in rules {
+        let mut list = Attributes::new();
+        rule.0.iter().for_each(|expr| expr.write(&mut list, 1));
+        assert_eq!(Rule(expr::Expr::read_all(list.bytes())), rule);
+    }
+}
+
 fn transact(fill: impl Fn(&mut Plan<'_>) -> Result<()>) -> Result<()> {
     let mut wire = Wire::open()?;
     for _ in 0..ATTEMPTS {

@@ -1,0 +1,16 @@
+//! The input of netavark's commands: whatever it is, it is judged and nothing panics; and the rules of what is accepted come back
+//! from netlink's form as they were.
+#![no_main]
+#![allow(dead_code, unused_imports, reason = "the room is taken as it is, without its callers")]
+
+#[path = "../../src/bridge/mod.rs"]
+mod bridge;
+#[path = "../../src/config/netavark.rs"]
+mod netavark;
+
+/// What the room expects of the crate.
+mod config {
+    pub use crate::netavark::{Netavark, NetavarkCommand};
+}
+
+libfuzzer_sys::fuzz_target!(|text: &[u8]| bridge::fuzz::judge(text));
