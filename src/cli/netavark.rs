@@ -50,10 +50,9 @@ pub(super) fn command() -> Command {
         .arg_required_else_help(true)
         .arg(path("file", "FILE", "Read the options from this file and not from standard input").short('f'))
         .arg(
-            Arg::new("firewall-driver")
-                .long("firewall-driver")
-                .value_name("NAME")
-                .help("nftables or none [default: nftables; environment: NETAVARK_FW]"),
+            Arg::new("firewall-driver").long("firewall-driver").value_name("NAME").help(
+                "nftables, iptables or none [default: nftables where the kernel has it; environment: NETAVARK_FW]",
+            ),
         )
         .arg(path("config", "DIR", "Keep state here").short('c'))
         .arg(

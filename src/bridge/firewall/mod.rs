@@ -1,5 +1,6 @@
 //! The firewall: which driver is used, and what it is told.
 
+mod iptables;
 mod nftables;
 mod rules;
 mod state;
@@ -16,30 +17,36 @@ use super::error::{Error, Result};
 pub enum Kind {
     /// The kernel's nf_tables, over netlink.
     Nftables,
+    /// iptables-restore.
+    Iptables,
     /// No rules at all.
     None,
 }
-
-const DEFAULT: Kind = Kind::Nftables;
 
 impl Kind {
     /// Its name on the command line and in files.
     pub fn name(self) -> &'static str {
         match self {
             Kind::Nftables => "nftables",
+            Kind::Iptables => "iptables",
             Kind::None => "none",
         }
     }
 
     /// The driver of this name.
     pub fn named(name: &str) -> Option<Kind> {
-        [Kind::Nftables, Kind::None].into_iter().find(|kind| kind.name() == name)
+        [Kind::Nftables, Kind::Iptables, Kind::None].into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// What the host has. A kernel without nf_tables is left to iptables.
+    fn detected() -> Kind {
+        if nftables::is_there() { Kind::Nftables } else { Kind::Iptables }
     }
 
     /// The driver that was asked for, if one was.
     pub fn choose(asked: Option<&str>) -> Result<Kind> {
         let kind = match asked.map(str::to_lowercase) {
-            None => DEFAULT,
+            None => Kind::detected(),
             Some(name) => Kind::named(&name)
                 .ok_or_else(|| Error::text(format!("Must provide a valid firewall backend, got {name}")))?,
         };
@@ -54,6 +61,7 @@ impl Kind {
     pub fn setup(self, network: &NetworkRules, container: &ContainerRules, again: bool) -> Result<()> {
         match self {
             Kind::Nftables => nftables::setup(network, container, again),
+            Kind::Iptables => iptables::setup(network, container),
             Kind::None => Ok(()),
         }
     }
@@ -62,6 +70,7 @@ impl Kind {
     pub fn teardown(self, network: &NetworkRules, container: &ContainerRules, complete: bool) -> Result<()> {
         match self {
             Kind::Nftables => nftables::teardown(network, container, complete),
+            Kind::Iptables => iptables::teardown(network, container, complete),
             Kind::None => Ok(()),
         }
     }
@@ -70,6 +79,7 @@ impl Kind {
     pub fn reload(self, networks: &[(NetworkRules, Vec<ContainerRules>)]) -> Result<()> {
         match self {
             Kind::Nftables => nftables::reload(networks),
+            Kind::Iptables => iptables::reload(networks),
             Kind::None => Ok(()),
         }
     }

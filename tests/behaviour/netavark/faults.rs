@@ -140,8 +140,8 @@ fn command_line(bed: &Bed) {
         error_of(&bed.rnet(&all).stdin(&input).output())
     };
     assert_eq!(setup(&[]), "--config not specified but required for netavark setup");
-    let firewall = setup(&["-c", "/run/nv", "--firewall-driver", "IPTables"]);
-    assert_eq!(firewall, "Must provide a valid firewall backend, got iptables");
+    let firewall = setup(&["-c", "/run/nv", "--firewall-driver", "Shorewall"]);
+    assert_eq!(firewall, "Must provide a valid firewall backend, got shorewall");
     let out =
         room.netavark(&["setup", "/run/netns/c1"], &on("1", 2, &network(0))).env("NETAVARK_DNS_PORT", "x").output();
     assert_eq!(error_of(&out), "Invalid NETAVARK_DNS_PORT x: invalid digit found in string");

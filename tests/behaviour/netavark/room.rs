@@ -15,14 +15,20 @@ pub const ID: [&str; 3] = [
 /// A host with containers.
 pub struct Room<'b> {
     pub bed: &'b Bed,
+    driver: &'static str,
 }
 
 impl<'b> Room<'b> {
     pub fn new(bed: &'b Bed) -> Room<'b> {
+        Room::with(bed, "nftables")
+    }
+
+    /// With this firewall driver.
+    pub fn with(bed: &'b Bed, driver: &'static str) -> Room<'b> {
         // The driver's name and empty directories stay, as netavark leaves them.
         bed.excuse_files(DIRECTORY);
         bed.excuse_files("/run/netns");
-        Room { bed }
+        Room { bed, driver }
     }
 
     /// A namespace of this name, with nothing in it.
@@ -45,7 +51,7 @@ impl<'b> Room<'b> {
     pub fn netavark(&self, arguments: &[&str], input: &Value) -> Cmd<'b> {
         let mut all = vec!["netavark", "--config", DIRECTORY];
         all.extend(arguments);
-        self.bed.rnet(&all).stdin(input.to_string())
+        self.bed.rnet(&all).env("NETAVARK_FW", self.driver).stdin(input.to_string())
     }
 
     /// Sets a container up, and gives what is told.
@@ -117,6 +123,12 @@ impl<'b> Room<'b> {
         assert_eq!(self.links(), "", "links are left");
         let rules = self.ruleset();
         assert!(!rules.contains("nv_") && !rules.contains("ifname"), "rules are left:\n{rules}");
+        if self.driver == "iptables" {
+            let rules = self.root("iptables-save; ip6tables-save");
+            let own = |line: &&str| line.contains("netavark:") && !line.contains("netavark:base:");
+            let left: Vec<&str> = rules.lines().filter(own).collect();
+            assert!(left.is_empty() && !rules.contains(":NETAVARK-DN-"), "rules are left:\n{rules}");
+        }
         let files = self.root(&format!(
             "find {DIRECTORY}/firewall/networks {DIRECTORY}/firewall/ports -type f 2>/dev/null || true"
         ));

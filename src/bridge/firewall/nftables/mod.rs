@@ -24,6 +24,11 @@ use crate::bridge::error::{Error, Result};
 const ATTEMPTS: usize = 1000;
 const DNS: u16 = 53;
 
+/// Whether the kernel has nf_tables. When it cannot be asked it counts as there: its own error then says more.
+pub fn is_there() -> bool {
+    Wire::open().and_then(|mut wire| wire.has_generation()).unwrap_or(true)
+}
+
 /// Adds the rules of a network, as far as they are missing, and those of a container. `again`: the container may have rules.
 pub fn setup(network: &NetworkRules, container: &ContainerRules, again: bool) -> Result<()> {
     transact(|plan| {

@@ -78,6 +78,15 @@ impl Wire {
         generation.ok_or_else(|| failed("get the generation", Errno::EBADMSG))
     }
 
+    /// Whether the kernel knows what a generation is: without nf_tables the subsystem itself is unknown.
+    pub fn has_generation(&mut self) -> Result<bool> {
+        match self.0.get(kind(GETGEN), &nfgenmsg(0)) {
+            Ok(_) => Ok(true),
+            Err(Errno::EINVAL | Errno::EOPNOTSUPP) => Ok(false),
+            Err(errno) => Err(failed("get the generation", errno)),
+        }
+    }
+
     /// The rules of a chain in order; none when there is no such chain.
     pub fn rules(&mut self, chain: &str) -> Result<Vec<Found>> {
         let mut attributes = Attributes::new();
