@@ -45,9 +45,7 @@ pub fn flush(addresses: &[IpAddr], udp: &[RangeInclusive<u16>]) -> Result<()> {
         }
     }
     if !udp.is_empty() {
-        for family in [libc::AF_INET, libc::AF_INET6] {
-            flush_udp(&mut socket, family as u8, udp)?;
-        }
+        flush_udp(&mut socket, udp)?;
     }
     Ok(())
 }
@@ -69,14 +67,14 @@ fn flush_address(socket: &mut NetlinkSocket, address: IpAddr, tuple: u16) -> Res
     }
 }
 
-/// Removes entries of UDP flows to ports that are now published.
-fn flush_udp(socket: &mut NetlinkSocket, family: u8, ports: &[RangeInclusive<u16>]) -> Result<()> {
+/// Removes entries of UDP flows to ports that are now published, of both families in one pass through the table.
+fn flush_udp(socket: &mut NetlinkSocket, ports: &[RangeInclusive<u16>]) -> Result<()> {
     let failed = |errno| Error::Netlink(errno).during("look for UDP conntrack entries");
     let mut attributes = Attributes::new();
     attributes.nest(TUPLE_ORIG, |tuple| tuple.nest(PROTO, |proto| proto.put(NUMBER, &[UDP])));
     filter(&mut attributes, TUPLE_ORIG, BY_PROTOCOL);
-    for answer in socket.dump(GET, &body(&nfgenmsg(family), &attributes)).map_err(failed)? {
-        let Some(entry) = answer.body.get(4..) else { continue };
+    for answer in socket.dump(GET, &body(&nfgenmsg(libc::AF_UNSPEC as u8), &attributes)).map_err(failed)? {
+        let Some((&[family, ..], entry)) = answer.body.split_first_chunk::<4>() else { continue };
         if !udp_port(entry).is_some_and(|port| ports.iter().any(|range| range.contains(&port))) {
             continue;
         }

@@ -18,9 +18,9 @@ struct Version {
 pub fn version() -> String {
     let version = Version {
         version: VERSION,
-        commit: env!("RNET_COMMIT"),
-        build_time: env!("RNET_BUILD_TIME"),
-        target: env!("RNET_TARGET"),
+        commit: option_env!("RNET_COMMIT").unwrap_or_default(),
+        build_time: option_env!("RNET_BUILD_TIME").unwrap_or_default(),
+        target: option_env!("RNET_TARGET").unwrap_or_default(),
         default_fw_driver: "nftables",
     };
     serde_json::to_string_pretty(&version).unwrap_or_default()

@@ -91,8 +91,9 @@ fn transact(fill: impl Fn(&mut Plan<'_>) -> Result<()>) -> Result<()> {
 }
 
 fn base(plan: &mut Plan<'_>) -> Result<()> {
-    plan.changes.table();
-    chains::all().for_each(|(name, hook)| plan.changes.chain(name, hook));
+    for (name, hook) in chains::all() {
+        plan.chain(name, hook)?;
+    }
     for (chain, head) in chains::heads() {
         plan.begins_with(chain, &head)?;
     }
@@ -102,7 +103,7 @@ fn base(plan: &mut Plan<'_>) -> Result<()> {
 fn add_network(plan: &mut Plan<'_>, network: &NetworkRules) -> Result<()> {
     for &subnet in &network.subnets {
         let chain = network::chain(&network.network_id, subnet);
-        plan.changes.chain(&chain, None);
+        plan.chain(&chain, None)?;
         plan.holds(&chain, &network::subnet_rules(network, subnet))?;
         for (chain, rule) in network::shared_rules(network, subnet) {
             plan.has(chain, &rule, true)?;
@@ -121,7 +122,7 @@ fn add_network(plan: &mut Plan<'_>, network: &NetworkRules) -> Result<()> {
 fn add_container(plan: &mut Plan<'_>, container: &ContainerRules, again: bool) -> Result<()> {
     let dnat_chains = dnat_chains(container);
     if container.port_mappings.is_some() && !container.internal {
-        dnat_chains.iter().for_each(|chain| plan.changes.chain(chain, None));
+        dnat_chains.iter().try_for_each(|chain| plan.chain(chain, None))?;
     }
     let rules = ports::port_rules(container)?;
     let owner = owner(container);

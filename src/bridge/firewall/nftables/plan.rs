@@ -4,7 +4,7 @@
 use std::collections::HashMap;
 
 use super::rule::Rule;
-use super::wire::{Found, Owner, Transaction, Wire};
+use super::wire::{Found, Hook, Owner, Transaction, Wire};
 use crate::bridge::error::Result;
 
 /// The table as it is, read as far as it is needed, and the changes to be made.
@@ -32,6 +32,16 @@ impl<'w> Plan<'w> {
     /// Whether there is such a chain.
     pub fn has_chain(&mut self, chain: &str) -> Result<bool> {
         self.wire.has_chain(chain)
+    }
+
+    /// There is such a chain. One that is there is not named in the transaction: the kernel would take that for a change, and the
+    /// end of the connection would wait until all its readers have seen it.
+    pub fn chain(&mut self, name: &str, hook: Option<Hook>) -> Result<()> {
+        if !self.wire.has_chain(name)? {
+            self.changes.table();
+            self.changes.chain(name, hook);
+        }
+        Ok(())
     }
 
     /// The chain begins with these rules, and has none of them elsewhere.

@@ -65,9 +65,12 @@ impl Rule {
             (IpNet::V6(net), Side::Source) => (IPV6, 16, 8, net.network().octets().to_vec()),
             (IpNet::V6(net), Side::Destination) => (IPV6, 16, 24, net.network().octets().to_vec()),
         };
-        let family = [Expr::Meta(Meta::Nfproto), Expr::Cmp(Cmp::Eq, vec![family])];
-        if !self.0.starts_with(&family) {
-            self = self.with(family);
+        let asked = matches!(
+            self.0.as_slice(),
+            [Expr::Meta(Meta::Nfproto), Expr::Cmp(Cmp::Eq, data), ..] if data.as_slice() == [family]
+        );
+        if !asked {
+            self = self.with([Expr::Meta(Meta::Nfproto), Expr::Cmp(Cmp::Eq, vec![family])]);
         }
         let prefix = u32::from(net.prefix_len());
         let load = |len| Expr::Payload { base: Base::Network, offset, len, register: REG_1 };
