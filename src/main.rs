@@ -2,6 +2,7 @@
 
 mod cli;
 pub mod config;
+pub mod dns;
 pub mod log;
 pub mod namespace;
 pub mod rootless;

@@ -1,6 +1,8 @@
 //! The system calls that no safe crate wraps, each behind a safe function.
 
+pub mod letters;
 pub mod messages;
+pub mod watched;
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};

@@ -207,4 +207,5 @@ fn minimum(reply: &[u8], soa: &Record) -> Option<u32> {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "any moment will do")]
 mod tests;

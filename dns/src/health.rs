@@ -17,7 +17,7 @@ pub struct Health {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Server {
-    has_answered: bool,
+    answered: Option<Instant>,
     failed: Option<Failed>,
 }
 
@@ -54,13 +54,20 @@ impl Health {
     }
 
     /// Notes that a server has answered.
-    pub fn answered(&mut self, at: usize) {
+    pub fn answered(&mut self, at: usize, now: Instant) {
         if let Some(server) = self.servers.get_mut(at) {
-            *server = Server { has_answered: true, failed: None };
+            *server = Server { answered: Some(now), failed: None };
         }
     }
 
-    /// Notes that a server has not answered.
+    /// Notes that a server has not answered what it was asked at `asked`. That says nothing when it has answered others since.
+    pub fn silent(&mut self, at: usize, asked: Instant, now: Instant) {
+        if self.servers.get(at).is_some_and(|server| server.answered.is_none_or(|answered| answered < asked)) {
+            self.failed(at, now);
+        }
+    }
+
+    /// Notes that a server cannot be reached.
     pub fn failed(&mut self, at: usize, now: Instant) {
         if let Some(server) = self.servers.get_mut(at) {
             let pause = server.failed.map_or(PAUSE, |failed| (failed.pause * 2).min(LONGEST_PAUSE));
@@ -70,7 +77,7 @@ impl Health {
 
     /// Whether a server has answered when it was last asked.
     pub fn works(&self, at: usize) -> bool {
-        self.servers.get(at).is_some_and(|server| server.has_answered && server.failed.is_none())
+        self.servers.get(at).is_some_and(|server| server.answered.is_some() && server.failed.is_none())
     }
 
     /// Whether none works, as far as is known.
@@ -80,6 +87,7 @@ impl Health {
 }
 
 #[cfg(test)]
+#[allow(clippy::disallowed_methods, reason = "any moment will do")]
 mod tests {
     use super::*;
 
@@ -89,14 +97,15 @@ mod tests {
         let mut health = Health::new(3);
         assert_eq!(health.order(false), [0, 1, 2]);
         health.failed(0, start);
-        health.answered(1);
+        health.answered(1, start);
         assert_eq!(health.order(false), [1, 2, 0]);
         assert!(health.works(1) && !health.works(0) && !health.works(2) && !health.all_failed());
         assert_eq!(health.due(start + Duration::from_millis(1900)), None);
         assert_eq!(health.due(start + PAUSE), Some(0));
         assert_eq!(health.due(start + PAUSE * 2), None, "the next pause is longer");
         assert_eq!(health.due(start + PAUSE * 3), Some(0));
-        health.answered(0);
+        health.silent(1, start, start);
+        health.answered(0, start);
         assert_eq!(health.order(false), [0, 1, 2]);
         assert_eq!(health.due(start + Duration::from_secs(999)), None);
     }

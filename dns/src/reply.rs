@@ -27,8 +27,6 @@ pub enum Ede {
     NoReachableAuthority = 22,
     /// They could be reached only in part, or something in between failed.
     NetworkError = 23,
-    /// The answer is older than it says.
-    StaleAnswer = 3,
     /// Somebody here does not want it answered.
     Blocked = 15,
     /// What came cannot be used.

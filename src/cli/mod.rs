@@ -1,6 +1,7 @@
 //! The command line: what was typed becomes a validated configuration, or one message with everything that is wrong.
 
 mod attach;
+mod dns;
 mod faults;
 mod low;
 mod network;

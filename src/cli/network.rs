@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 
-use crate::config::{
-    BUSY_POLL_MAX, Limits, Log, LogFormat, Network, Outbound, Publish, ResolvConf, Subnet, THREADS_MAX,
-};
+use crate::config::{BUSY_POLL_MAX, Limits, Log, LogFormat, Network, Outbound, Publish, Subnet, THREADS_MAX};
 
+use super::dns;
 use super::faults::Faults;
 use super::low::Low;
 use super::subnet::{Family, subnet};
@@ -49,7 +48,7 @@ pub(super) fn network(low: &Low, faults: &mut Faults) -> Option<Network> {
             ipv6: low.parse("outbound-addr6", faults, own_address::<Ipv6Addr>),
             interface: low.parse("outbound-if", faults, own_interface),
         },
-        dns_upstream: ResolvConf::of_host().nameservers.first().copied(),
+        dns: dns::dns(low, faults),
         publish: publish(low, faults, with_ipv4, with_ipv6),
         limits: limits(low, threads, faults),
         threads,

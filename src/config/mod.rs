@@ -1,11 +1,15 @@
 //! The configuration that front ends make and backends obey. Everything in here has been validated.
 
+pub mod dns;
+mod dns_server;
 mod log;
 mod network;
 mod process;
 mod publish;
-mod resolv;
+pub mod resolv;
 
+pub use dns::{Dns, DnsService, Host, HostAddress};
+pub use dns_server::{DnsServer, EncryptedServer, Encryption};
 pub use log::{Log, LogFormat};
 pub use network::{BUSY_POLL_MAX, Limits, Network, Outbound, Subnet, THREADS_MAX};
 pub use process::{Attach, MapIds, MapUser, Presence, Run, Target};

@@ -1,12 +1,12 @@
 //! One container network as the rootless backend provides it.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 pub use rnet_stack::Limits;
 use rnet_stack::frame::MacAddr;
 
-use super::Publish;
+use super::{Dns, Publish};
 
 /// More threads than this have nothing to do: one carries several gigabits a second.
 pub const THREADS_MAX: usize = 16;
@@ -31,8 +31,8 @@ pub struct Network {
     pub host_loopback: bool,
     /// Where the host's sockets are bound to.
     pub outbound: Outbound,
-    /// The name server that queries to the DNS addresses are relayed to; `None` leaves them unanswered.
-    pub dns_upstream: Option<SocketAddr>,
+    /// How names are resolved.
+    pub dns: Dns,
     /// The container's ports that are reached at the host's.
     pub publish: Vec<Publish>,
     /// Bounds on what the container can make rnet hold.

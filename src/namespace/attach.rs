@@ -14,6 +14,7 @@ use crate::log::{self, LogFile};
 use crate::sys::{self, Fork};
 
 use super::channel::{Channel, Message};
+use super::dns::NameServer;
 use super::error::{Error, Step};
 use super::hints;
 use super::join::{Joiner, Namespaces, Watch};
@@ -79,11 +80,12 @@ fn serve(
     // The joiner takes the namespaces along: no descriptor here may keep them alive. It goes first, since what it asks of
     // the kernel takes longer than all the rest, which is done meanwhile.
     let joiner = Joiner::start(namespaces, &attach.network)?;
-    let mut stack = Stack::start(&attach.network, log_file, attach.presence)?;
+    let (lines, mut names) = NameServer::prepare(&attach.network, log_file, attach.presence)?;
+    let mut stack = Stack::start(&attach.network, lines, log_file, attach.presence)?;
     let Some(watch) = set_up(&signals, &stack, joiner, attach.exit_fd.as_ref(), watch)? else {
         return Err(Error::Reported("told to end by the descriptor of --exit-fd before the network was ready".into()));
     };
-    let pid_file = attach.pid_file.map(PidFile::write).transpose()?;
+    let pid_file = attach.pid_file.clone().map(PidFile::write).transpose()?;
     if let Some(caller) = caller {
         let null = File::options().read(true).write(true).open("/dev/null").step("open /dev/null")?;
         for stream in 0..=2 {
@@ -94,7 +96,7 @@ fn serve(
     } else {
         tell_ready(attach.ready_fd);
     }
-    let ended = until_end(&signals, &mut stack, attach.exit_fd.as_ref(), watch.as_ref());
+    let ended = until_end(&signals, &mut stack, &mut names, attach.exit_fd.as_ref(), watch.as_ref());
     drop(stack);
     drop(pid_file);
     ended
@@ -152,13 +154,17 @@ fn set_up(
 fn until_end(
     signals: &Signals,
     stack: &mut Stack,
+    names: &mut NameServer<'_>,
     exit_fd: Option<&OwnedFd>,
     watch: Option<&Watch>,
 ) -> Result<(), Error> {
     loop {
         let deadline = watch.map(|_| Instant::now() + WATCH_PERIOD);
-        let fds = [Some(signals.as_fd()), exit_fd.map(AsFd::as_fd), stack.channel().map(AsFd::as_fd)];
-        let [signal, exit, served] = wait(fds, deadline)?;
+        let fds = [Some(signals.as_fd()), exit_fd.map(AsFd::as_fd), stack.channel().map(AsFd::as_fd), names.as_fd()];
+        let [signal, exit, served, asked] = wait(fds, deadline)?;
+        if asked {
+            names.act();
+        }
         if exit || watch.is_some_and(Watch::is_gone) {
             return Ok(());
         }

@@ -8,6 +8,7 @@ mod attach;
 mod channel;
 mod command;
 mod copy_up;
+mod dns;
 mod error;
 mod hints;
 mod idmap;

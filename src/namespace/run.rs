@@ -6,12 +6,14 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, raise};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
 
 use crate::config::{Presence, Run};
 use crate::log;
 
 use super::channel::Message;
 use super::command::Command;
+use super::dns::NameServer;
 use super::error::{Error, Step};
 use super::hints;
 use super::mapping;
@@ -30,18 +32,20 @@ pub fn run(run: &Run) -> Result<u8, Error> {
     let signals = Signals::take()?;
     let strangers = orphans::adopt().step("adopt the command's orphans")?;
     let command = Command::start(run)?;
-    let stack = Stack::start(&run.network, &log_file, Presence::Foreground)?;
+    let (lines, names) = NameServer::prepare(&run.network, &log_file, Presence::Foreground)?;
+    let stack = Stack::start(&run.network, lines, &log_file, Presence::Foreground)?;
     maps.write(command.pid)?;
-    let mut session = Session { signals, command, stack, strangers, network: Fate::Serving };
+    let mut session = Session { signals, command, stack, names, strangers, network: Fate::Serving };
     session.set_up()?;
     session.supervise()
 }
 
 /// A command, its network, and the caller's terminal.
-struct Session {
+struct Session<'a> {
     signals: Signals,
     command: Command,
     stack: Stack,
+    names: NameServer<'a>,
     strangers: Strangers,
     network: Fate,
 }
@@ -59,7 +63,7 @@ enum Fate {
     Killed,
 }
 
-impl Session {
+impl Session<'_> {
     /// Passes the tap device on, waits for readiness, and lets the command go; returns when it has become the command.
     fn set_up(&mut self) -> Result<(), Error> {
         self.command.channel.send(&Message::Go).step("start the set-up")?;
@@ -113,7 +117,7 @@ impl Session {
     /// Waits for the command's end, and ends what it leaves behind.
     fn supervise(&mut self) -> Result<u8, Error> {
         let code = self.wait_for_command();
-        orphans::end_all(self.stack.pid(), &self.strangers);
+        orphans::end_all(&self.servants(), &self.strangers);
         code
     }
 
@@ -124,7 +128,11 @@ impl Session {
         }
         loop {
             let deadline = if let Fate::Broken(deadline) = self.network { Some(deadline) } else { None };
-            let [signal, stack] = wait([Some(self.signals.as_fd()), self.stack.channel().map(AsFd::as_fd)], deadline)?;
+            let fds = [Some(self.signals.as_fd()), self.stack.channel().map(AsFd::as_fd), self.names.as_fd()];
+            let [signal, stack, names] = wait(fds, deadline)?;
+            if names {
+                self.names.act();
+            }
             if stack {
                 self.network_ended();
             }
@@ -147,7 +155,8 @@ impl Session {
 
     /// Looks whether the command has ended, and stops with it when it has stopped.
     fn reap(&mut self) -> Result<Option<u8>, Error> {
-        orphans::reap(&[self.command.pid, self.stack.pid()]);
+        let known: Vec<_> = self.servants().into_iter().chain([self.command.pid]).collect();
+        orphans::reap(&known);
         loop {
             match waitpid(self.command.pid, Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED)) {
                 Ok(WaitStatus::Exited(_, code)) => {
@@ -168,6 +177,11 @@ impl Session {
                 Err(errno) => return Err(errno).step("wait for the command"),
             }
         }
+    }
+
+    /// The processes that make the network.
+    fn servants(&self) -> Vec<Pid> {
+        std::iter::once(self.stack.pid()).chain(self.names.pid()).collect()
     }
 
     fn network_ended(&mut self) {

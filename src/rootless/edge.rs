@@ -10,6 +10,7 @@ use rnet_stack::frame::{MacAddr, Offload};
 use rnet_stack::{Claim, Close, Diverted, Edge, Family, FlowId, HEADROOM, HostError, Outgoing, Peer, PingId, UdpId};
 use tracing::warn;
 
+use super::dns::NameServer;
 use super::host_error::host_error;
 use super::listen::Published;
 use super::ping::PingSockets;
@@ -35,6 +36,8 @@ pub struct HostEdge {
     pub udp: UdpSockets,
     /// Sockets of echo mappings.
     pub ping: PingSockets,
+    /// The name server.
+    pub dns: NameServer,
     /// The other workers, if there are any.
     pub team: Option<Member>,
     registry: Registry,
@@ -50,6 +53,7 @@ impl HostEdge {
         outbound: Outbound,
         offloads: Offloads,
         team: Option<Member>,
+        dns: NameServer,
     ) -> HostEdge {
         HostEdge {
             tap,
@@ -57,6 +61,7 @@ impl HostEdge {
             tcp: TcpSockets::default(),
             udp: UdpSockets::new(offloads),
             ping: PingSockets::default(),
+            dns,
             team,
             registry,
             outbound,
@@ -110,6 +115,15 @@ impl Edge for HostEdge {
 
     fn tcp_close(&mut self, flow: FlowId, how: Close) {
         self.tcp.close(flow, how, &self.registry);
+    }
+
+    fn dns_query(&mut self, from: SocketAddr, query: &[u8]) -> Result<(), HostError> {
+        self.dns.query(from, query)
+    }
+
+    fn dns_connect(&mut self, flow: FlowId) -> Result<(), HostError> {
+        let stream = self.dns.connect()?;
+        self.tcp.adopt_local(flow, stream, &self.registry).map_err(|error| host_error(&error))
     }
 
     fn udp_open(&mut self, mapping: UdpId, family: Family, port: u16) -> Result<(), HostError> {

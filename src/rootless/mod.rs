@@ -2,6 +2,7 @@
 
 mod accept;
 mod arena;
+mod dns;
 mod edge;
 mod error_queue;
 mod host_error;
@@ -31,7 +32,7 @@ use rnet_stack::TimestampClock;
 use rnet_stack::frame::MacAddr;
 use rnet_stack::neighbour::{Answer, LinkConfig, LinkV4, LinkV6};
 
-use crate::config::{Network, Subnet};
+use crate::config::{DnsService, Network, Subnet};
 use listen::PublishedPorts;
 
 pub use workers::Service;
@@ -59,13 +60,20 @@ pub enum Error {
 /// The link's own hardware address: locally administered, and the same in every container, as the link is.
 const LINK_MAC: MacAddr = MacAddr([0x52, 0x55, 0x0a, 0x00, 0x02, 0x02]);
 
-/// Serves the queues of a tap device, each by a thread of its own, and the published ports, until `stop` is readable or hung
+/// Serves the queues of a tap device, each by a thread of its own, and the published ports, with a line to the name server for
+/// each queue where there is one, until `stop` is readable or hung
 /// up, or the device is gone.
 ///
 /// # Errors
 /// See [`Service::new`] and [`Service::run`].
-pub fn serve(tap: Vec<OwnedFd>, network: &Network, ports: PublishedPorts, stop: OwnedFd) -> Result<(), Error> {
-    Service::new(tap, network, ports, stop)?.run()
+pub fn serve(
+    tap: Vec<OwnedFd>,
+    network: &Network,
+    ports: PublishedPorts,
+    dns: Vec<OwnedFd>,
+    stop: OwnedFd,
+) -> Result<(), Error> {
+    Service::new(tap, network, ports, dns, stop)?.run()
 }
 
 /// The stack's configuration for a network.
@@ -79,12 +87,15 @@ fn stack_config(network: &Network, timestamps: TimestampClock) -> Result<rnet_st
             mtu: network.mtu,
             ipv4: network.ipv4.map(|Subnet { address, prefix, gateway, dns }| LinkV4 { address, prefix, gateway, dns }),
             ipv6: network.ipv6.map(|Subnet { address, prefix, gateway, dns }| LinkV6 { address, prefix, gateway, dns }),
-            search: Vec::new(),
+            search: network.dns.search.clone(),
             answer: Answer::Own,
         },
         guest_mac: network.mac.unwrap_or(MacAddr([0xff; 6])),
         host_loopback: network.host_loopback,
-        dns_upstream: network.dns_upstream,
+        dns: match network.dns.service {
+            DnsService::On => rnet_stack::DnsService::Edge,
+            DnsService::Off => rnet_stack::DnsService::Silent,
+        },
         limits: network.limits,
         timestamps,
         seed: u64::from_ne_bytes(seed),

@@ -17,6 +17,8 @@ pub struct Report {
     pub refused_frames: u64,
     /// Batches of datagrams that the host did not take.
     pub lost_udp_batches: u64,
+    /// Letters that the name server did not take.
+    pub lost_dns_letters: u64,
     /// How often clients of published ports had to wait because the host was out of descriptors or memory.
     pub accepts_postponed: u64,
 }
@@ -29,6 +31,7 @@ impl Report {
         self.drops += &other.drops;
         self.refused_frames += other.refused_frames;
         self.lost_udp_batches += other.lost_udp_batches;
+        self.lost_dns_letters += other.lost_dns_letters;
         self.accepts_postponed += other.accepts_postponed;
     }
 
@@ -43,6 +46,7 @@ impl Report {
             drops = drops.map(|(reason, count)| format!("{}={count}", reason.name())).collect::<Vec<_>>().join(" "),
             refused_frames = self.refused_frames,
             lost_udp_batches = self.lost_udp_batches,
+            lost_dns_letters = self.lost_dns_letters,
             accepts_postponed = self.accepts_postponed,
             "packet loop ends"
         );

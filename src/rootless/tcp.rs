@@ -98,13 +98,22 @@ impl TcpSockets {
     }
 
     /// Takes a socket for a flow.
-    pub fn adopt(&mut self, flow: FlowId, mut stream: TcpStream, registry: &Registry) -> io::Result<()> {
+    pub fn adopt(&mut self, flow: FlowId, stream: TcpStream, registry: &Registry) -> io::Result<()> {
+        self.take(flow, Stream { socket: stream, sent: false, nodelay: false, inline: false }, registry)
+    }
+
+    /// Takes one end of a connection inside this host, which is no TCP connection and has none of its options.
+    pub fn adopt_local(&mut self, flow: FlowId, stream: TcpStream, registry: &Registry) -> io::Result<()> {
+        self.take(flow, Stream { socket: stream, sent: false, nodelay: true, inline: true }, registry)
+    }
+
+    fn take(&mut self, flow: FlowId, mut stream: Stream, registry: &Registry) -> io::Result<()> {
         registry.register(
-            &mut stream,
+            &mut stream.socket,
             Source::Tcp(flow).token(),
             Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY,
         )?;
-        self.streams.put(flow.0, Stream { socket: stream, sent: false, nodelay: false, inline: false });
+        self.streams.put(flow.0, stream);
         Ok(())
     }
 

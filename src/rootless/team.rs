@@ -231,7 +231,7 @@ mod tests {
     #[test]
     fn what_one_has_claimed_another_cannot_claim_or_release() {
         let [one, two] = &members(2)[..] else { panic!() };
-        let claim = Claim::Udp { guest: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 7, dns: false };
+        let claim = Claim::Udp { guest: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 7 };
         assert_eq!((one.claim(&claim), two.claim(&claim)), (Ok(()), Err(Peer(0))));
         two.release(&claim);
         assert_eq!((two.owner(&claim), one.owner(&claim)), (Some(Peer(0)), None));

@@ -11,6 +11,7 @@ use rnet_stack::{FlowId, Flushed, HostIcmp, Instant, PingId, Readiness, Stack, T
 
 use super::accept::{Accepted, Listeners};
 use super::arena::Arena;
+use super::dns::{self, NameServer};
 use super::edge::HostEdge;
 use super::error_queue;
 use super::listen::PublishedPorts;
@@ -46,11 +47,12 @@ const EVENTS: usize = 256;
 struct Unfinished {
     udp: Vec<UdpId>,
     ping: Vec<PingId>,
+    name_server: bool,
 }
 
 impl Unfinished {
     fn is_empty(&self) -> bool {
-        self.udp.is_empty() && self.ping.is_empty()
+        self.udp.is_empty() && self.ping.is_empty() && !self.name_server
     }
 
     /// A socket that was not finished may have had an event since.
@@ -68,6 +70,8 @@ pub struct Seat {
     pub tap: OwnedFd,
     /// The published ports that it serves.
     pub ports: PublishedPorts,
+    /// Its line to the name server.
+    pub dns: Option<OwnedFd>,
     /// What tells it to stop.
     pub stop: OwnedFd,
     /// What it waits for events with.
@@ -111,7 +115,7 @@ pub struct Worker {
 impl Worker {
     /// Prepares everything that needs the host's files or may fail.
     pub fn new(seat: Seat, common: &Common<'_>) -> Result<Worker, Error> {
-        let Seat { tap, ports, stop, poll, team } = seat;
+        let Seat { tap, ports, dns, stop, poll, team } = seat;
         let network = common.network;
         let wrap = |operation: &'static str| move |source: io::Error| Error::SetUp { operation, source };
         let offloads =
@@ -137,7 +141,8 @@ impl Worker {
         let arena = Arena::new(config.limits.buffer_bytes, config.limits.tcp_flows);
         let listeners = Listeners::new(ports.tcp, &registry).map_err(wrap("watch published ports"))?;
         let mut stack = Stack::new(config, arena, Instant::ZERO);
-        let mut edge = HostEdge::new(File::from(tap), registry, network.outbound.clone(), offloads, team);
+        let dns = NameServer::new(dns, &registry).map_err(wrap("watch the name server"))?;
+        let mut edge = HostEdge::new(File::from(tap), registry, network.outbound.clone(), offloads, team, dns);
         for published in ports.udp {
             let mapping = stack.udp_publish(published.to, &mut edge);
             edge.publish_udp(mapping, published).map_err(wrap("watch published ports"))?;
@@ -191,6 +196,7 @@ impl Worker {
                         self.unfinished.ping.push(mapping);
                     }
                     Some(Source::Team) => self.read_mail(now),
+                    Some(Source::NameServer) => self.unfinished.name_server = true,
                     Some(Source::Listener(index)) => self.listeners.ready(index),
                     None => {}
                 }
@@ -204,6 +210,7 @@ impl Worker {
                     return Ok(End::DeviceGone);
                 }
             }
+            self.edge.dns.flush();
             if self.stack.poll_timeout().is_some_and(|at| at <= now) {
                 self.stack.handle_timeout(now, &mut self.edge);
             }
@@ -302,6 +309,9 @@ impl Worker {
         // What a turn leads to marks no other socket: only events do.
         unfinished.udp.retain(|mapping| udp_turn::receive(&mut self.stack, &mut self.edge, now, *mapping));
         unfinished.ping.retain(|mapping| self.receive_replies(now, *mapping));
+        if unfinished.name_server {
+            unfinished.name_server = dns::receive(&mut self.stack, &mut self.edge);
+        }
         self.unfinished = unfinished;
     }
 
@@ -340,6 +350,7 @@ impl Worker {
             drops: self.stack.drops().clone(),
             refused_frames: self.edge.refused_frames,
             lost_udp_batches: self.edge.udp.lost(),
+            lost_dns_letters: self.edge.dns.lost(),
             accepts_postponed: self.listeners.exhausted(),
         }
     }

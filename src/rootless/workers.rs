@@ -20,11 +20,18 @@ use crate::config::Network;
 pub struct Service(Vec<Worker>);
 
 impl Service {
-    /// Prepares to serve the queues `tap` of a tap device and the published ports until `stop` is readable or hung up.
+    /// Prepares to serve the queues `tap` of a tap device and the published ports until `stop` is readable or hung up; `dns`
+    /// has a line to the name server for each queue, or none.
     ///
     /// # Errors
     /// When the device is no tap device with vnet headers, or descriptors or memory are short.
-    pub fn new(tap: Vec<OwnedFd>, network: &Network, ports: PublishedPorts, stop: OwnedFd) -> Result<Service, Error> {
+    pub fn new(
+        tap: Vec<OwnedFd>,
+        network: &Network,
+        ports: PublishedPorts,
+        dns: Vec<OwnedFd>,
+        stop: OwnedFd,
+    ) -> Result<Service, Error> {
         let wrap = |operation: &'static str| move |source: io::Error| Error::SetUp { operation, source };
         let mut seats = match tap.len() {
             0 => return Err(wrap("take the tap device over")(io::ErrorKind::InvalidInput.into())),
@@ -39,9 +46,10 @@ impl Service {
         let mut further = (1..tap.len()).map(further).collect::<Result<Vec<_>, Error>>()?;
         further.insert(0, ports);
         let mut workers = Vec::with_capacity(tap.len());
+        let mut dns = dns.into_iter();
         for ((tap, ports), (poll, team)) in tap.into_iter().zip(further).zip(seats.drain(..)) {
             let stop = stop.try_clone().map_err(wrap("copy a descriptor"))?;
-            workers.push(Worker::new(Seat { tap, ports, stop, poll, team }, &common)?);
+            workers.push(Worker::new(Seat { tap, ports, dns: dns.next(), stop, poll, team }, &common)?);
         }
         Ok(Service(workers))
     }

@@ -180,6 +180,12 @@ impl<M: RingMemory> Stack<M> {
         self.udp.host_error(&self.config, mapping, icmp, &mut self.wire, &mut self.counters, edge);
     }
 
+    /// Takes what the link's name server answers to an end of the container's. The message stands in `buffer` from
+    /// [`crate::DATAGRAM_HEADROOM`] on.
+    pub fn dns_answered<E: Edge>(&mut self, to: SocketAddr, buffer: &mut [u8], edge: &mut E) {
+        crate::dns::answer(&self.config, to, buffer, &mut self.wire, edge);
+    }
+
     /// Takes an echo reply that came to a mapping's ping socket.
     pub fn ping_received<E: Edge>(
         &mut self,

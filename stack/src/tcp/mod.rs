@@ -17,6 +17,7 @@ mod syn;
 mod timestamps;
 
 use std::collections::HashMap;
+use std::net::SocketAddr;
 
 use foldhash::fast::FixedState;
 use slab::Slab;
@@ -51,6 +52,15 @@ pub(crate) struct Unreachable {
     pub(crate) packet: Box<[u8]>,
     /// Why.
     pub(crate) error: HostError,
+}
+
+/// Whom the edge is to connect a flow to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dial {
+    /// This address, from the host.
+    Host(SocketAddr),
+    /// The link's name server.
+    NameServer,
 }
 
 /// Whether flows have been left with something to do.
@@ -206,7 +216,7 @@ impl<M: RingMemory> TcpFlows<M> {
         }
     }
 
-    /// Starts a flow from the container's SYN, which was claimed: the host connects to `to`.
+    /// Starts a flow from the container's SYN, which was claimed: the edge connects it.
     ///
     /// # Errors
     /// When the outcome is known at once and the container is to hear of it by ICMP.
@@ -216,7 +226,7 @@ impl<M: RingMemory> TcpFlows<M> {
         now: Instant,
         packet: &IpPacket<'_>,
         segment: &TcpSegment<'_>,
-        to: std::net::SocketAddr,
+        dial: Dial,
         framing: &Framing,
         counters: &mut Counters,
         edge: &mut E,
@@ -241,7 +251,11 @@ impl<M: RingMemory> TcpFlows<M> {
         self.half_open += 1;
         self.by_key.insert(key, id);
         counters.count(Counter::TcpFlowsOpened);
-        match edge.tcp_connect(id, to) {
+        let dialled = match dial {
+            Dial::Host(to) => edge.tcp_connect(id, to),
+            Dial::NameServer => edge.dns_connect(id),
+        };
+        match dialled {
             Ok(()) => Ok(()),
             Err(error) => self.fail(now, id, error, framing, counters, edge),
         }

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rnet_stack::neighbour::{Answer, LinkConfig, LinkV4, LinkV6};
-use rnet_stack::{Config, Limits, TimestampClock};
+use rnet_stack::{Config, DnsService, Limits, TimestampClock};
 
 use super::segment::{GUEST_MAC, LINK_MAC};
 
@@ -39,7 +39,7 @@ pub fn config(mtu: u16, limits: Limits) -> Config {
         },
         guest_mac: GUEST_MAC,
         host_loopback: false,
-        dns_upstream: None,
+        dns: DnsService::Edge,
         limits,
         timestamps: TimestampClock::default(),
         seed: 1,
