@@ -104,8 +104,8 @@ impl FromStr for Host {
 
 /// A name that a host can have.
 fn host_name(text: &str) -> Result<Name, String> {
-    if text == "." {
-        return Err("the root is no name for a host".into());
+    if text.is_empty() || text == "." {
+        return Err("a name is missing".into());
     }
     Name::parse(text).map_err(|error| format!("`{text}` {error}"))
 }

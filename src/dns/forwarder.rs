@@ -192,13 +192,13 @@ impl Forwarder {
         let group = group.unwrap_or_else(|| self.general.borrow().clone());
         let fetched = match &key {
             None => group.ask(query, via).await.map(Rc::new),
-            Some(key) => self.fetch(&group, query, key, via).await,
+            Some(key) => self.fetch(&group, domain.is_none(), query, key, via).await,
         };
         let fetched = match fetched {
             Ok(fetched) => fetched,
             Err(why) => return self.no_answer(query, key.as_deref(), via, &why),
         };
-        if self.settings.rebind_protection && domain.is_none() && is_rebinding(&fetched.full) {
+        if domain.is_none() && self.is_held_back(&fetched) {
             self.count(|counters| counters.rebinding += 1);
             return failure(query, Rcode::Refused, Some((Ede::Blocked, "it leads to a private address")));
         }
@@ -211,7 +211,14 @@ impl Forwarder {
     }
 
     /// Asks a group, together with all who ask the same meanwhile.
-    async fn fetch(&self, group: &Rc<Group>, query: &Query<'_>, key: &[u8], via: Via) -> Result<Rc<Fetched>, Failure> {
+    async fn fetch(
+        &self,
+        group: &Rc<Group>,
+        is_general: bool,
+        query: &Query<'_>,
+        key: &[u8],
+        via: Via,
+    ) -> Result<Rc<Fetched>, Failure> {
         let name = (key.to_vec(), via);
         let flight = match self.flights.borrow_mut().entry(name.clone()) {
             std::collections::hash_map::Entry::Occupied(entry) => {
@@ -229,7 +236,9 @@ impl Forwarder {
                 // Servers that are no longer the host's may say what is no longer true.
                 if flights.get(&name).is_some_and(|present| Rc::ptr_eq(present, &flight)) {
                     flights.remove(&name);
-                    if let Ok(fetched) = &fetched {
+                    if let Ok(fetched) = &fetched
+                        && !(is_general && self.is_held_back(fetched))
+                    {
                         self.cache.borrow_mut().insert(key.to_vec(), &fetched.full, Instant::now());
                     }
                 }
@@ -237,6 +246,11 @@ impl Forwarder {
             })
             .await;
         fetched.clone()
+    }
+
+    /// Whether an answer of the general servers leads where it must not.
+    fn is_held_back(&self, fetched: &Fetched) -> bool {
+        self.settings.rebind_protection && is_rebinding(&fetched.full)
     }
 
     fn no_answer(&self, query: &Query<'_>, key: Option<&[u8]>, via: Via, why: &Failure) -> Reply {

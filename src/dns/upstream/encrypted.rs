@@ -135,7 +135,7 @@ impl Encrypted {
         let Some(Trust(config)) = &self.common.trust else {
             return Err(io::Error::other("no certificates are trusted"));
         };
-        let provider = Provider::new(self.common.outbound.clone());
+        let provider = self.common.provider.clone();
         let name = self.server.name.as_str();
         match &self.server.protocol {
             Encryption::Tls => {

@@ -19,6 +19,7 @@ use crate::dns::random::Random;
 use encrypted::{Encrypted, Trust};
 pub use group::Group;
 use plain::Plain;
+use provider::Provider;
 
 /// What all servers have in common.
 pub struct Common {
@@ -26,6 +27,8 @@ pub struct Common {
     pub outbound: Outbound,
     /// Whose certificates are believed.
     pub trust: Option<Trust>,
+    /// What hickory connects with; what it has connected ends with this.
+    provider: Provider,
     /// Where unguessable numbers come from.
     pub random: Random,
     /// The host's own servers, which find the others.
@@ -36,7 +39,8 @@ impl Common {
     /// With no servers of the host's as yet.
     pub fn new(outbound: Outbound, trust: Option<Trust>) -> Rc<Common> {
         let host = RefCell::new(Rc::new(Group::none()));
-        Rc::new(Common { outbound, trust, random: Random::default(), host })
+        let provider = Provider::new(outbound.clone());
+        Rc::new(Common { outbound, trust, provider, random: Random::default(), host })
     }
 }
 

@@ -3,13 +3,15 @@
 use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
+use std::os::fd::AsRawFd;
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use nix::sys::socket::{MsgFlags, recv};
 use rnet_dns::wire::{self, flag};
 use rnet_dns::{Query, is_answer_to};
 use socket2::{SockAddr, Type};
-use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
@@ -129,9 +131,12 @@ impl Plain {
 async fn receive(socket: &UdpSocket, message: &[u8]) -> io::Result<Vec<u8>> {
     for _ in 0..WRONG_MAX {
         let reply = loop {
-            socket.readable().await?;
+            // That nobody listens there is an error of the socket, and nothing to read.
+            let ready = socket.ready(Interest::READABLE | Interest::ERROR).await?;
+            let which = if ready.is_error() { Interest::ERROR } else { Interest::READABLE };
             let received = ROOM.with_borrow_mut(|room| {
-                let len = socket.try_recv(room)?;
+                let receive = || recv(socket.as_raw_fd(), room, MsgFlags::MSG_DONTWAIT).map_err(io::Error::from);
+                let len = socket.try_io(which, receive)?;
                 Ok(room.get(..len).unwrap_or_default().to_vec())
             });
             match received {
