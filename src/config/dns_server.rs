@@ -150,8 +150,11 @@ fn split_port(authority: &str, default_port: u16) -> Result<(&str, u16), String>
 
 fn domain(text: &str) -> Result<String, String> {
     let is_host = text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-._".contains(&byte));
+    let bare = text.strip_suffix('.').unwrap_or(text);
     match Name::parse(text) {
-        Ok(_) if is_host && !text.is_empty() && text != "." => Ok(text.strip_suffix('.').unwrap_or(text).to_ascii_lowercase()),
+        Ok(_) if is_host && bare.parse::<IpAddr>().is_err() && !text.is_empty() && text != "." => {
+            Ok(bare.to_ascii_lowercase())
+        }
         _ => Err(format!("`{text}` is neither an address nor the name of a server")),
     }
 }

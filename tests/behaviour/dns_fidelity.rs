@@ -38,7 +38,7 @@ fn zone() -> String {
 const QUESTIONS: &str = "web A\nweb AAAA\nweb CAA\nweb HTTPS\n_dns SVCB\nodd TYPE65280\nodd TYPE1234\nmx MX\n_sip._tcp SRV\nloc LOC\nnaptr NAPTR
 ns ANY\nweb MX\nweb TYPE65281\nno-such-name A\nno-such-name TYPE65280\nc0 A\ndangling A\nx.y.wild A\nmixed A\nMIXED A\nmIxEd AAAA
 'a\\000b' A\n'\\255\\.x' A\n'\\032' A\nsub A\nwww.sub A\nnonterminal.deep A\nt600 TXT\nt1400 TXT\nt5000 TXT\nt40000 TXT\nmany A
-web A +dnssec\nweb A +nsid\nweb A +cdflag\nweb A +adflag\nweb A +noadflag\nweb A +norecurse\nweb A +noedns\nt600 TXT +noedns\nweb A +bufsize=512\nt1400 TXT +bufsize=4096
+web A +dnssec\nweb A +nsid\nweb A +cdflag\nweb A +adflag\nweb A +noadflag\nweb A +norecurse\nweb A +noedns\nt600 TXT +noedns\nweb A +bufsize=512\nt1400 TXT +bufsize=1000
 many A +dnssec +nsid\nweb A +ednsopt=65001:0102\nweb A +subnet=192.0.2.0/24\nweb A +edns=1 +noednsneg\nweb A +nocookie\n. SOA\nother.test A
 -c CH version.server TXT\nexample AXFR\nweb A +zflag";
 
