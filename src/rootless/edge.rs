@@ -14,7 +14,7 @@ use super::dns::NameServer;
 use super::host_error::host_error;
 use super::listen::Published;
 use super::ping::PingSockets;
-use super::tcp::TcpSockets;
+use super::tcp::{Origin, TcpSockets};
 use super::team::Member;
 use super::udp::UdpSockets;
 use crate::config::Outbound;
@@ -71,7 +71,7 @@ impl HostEdge {
 
     /// Takes the socket of a client's connection. One that cannot be watched is closed, which its flow finds out.
     pub fn adopt_tcp(&mut self, flow: FlowId, stream: TcpStream) {
-        if let Err(error) = self.tcp.adopt(flow, stream, &self.registry) {
+        if let Err(error) = self.tcp.adopt(flow, stream, Origin::Listener, &self.registry) {
             warn!(%error, "a client of a published port is lost");
         }
     }
@@ -101,6 +101,10 @@ impl Edge for HostEdge {
         self.tcp.send(flow, bytes)
     }
 
+    fn tcp_send_last(&mut self, flow: FlowId, bytes: &[u8]) -> Result<usize, HostError> {
+        self.tcp.send_last(flow, bytes)
+    }
+
     fn tcp_send_pieces(&mut self, flow: FlowId, pieces: &[IoSlice<'_>]) -> Result<usize, HostError> {
         self.tcp.send_pieces(flow, pieces)
     }
@@ -123,7 +127,7 @@ impl Edge for HostEdge {
 
     fn dns_connect(&mut self, flow: FlowId) -> Result<(), HostError> {
         let stream = self.dns.connect()?;
-        self.tcp.adopt_local(flow, stream, &self.registry).map_err(|error| host_error(&error))
+        self.tcp.adopt(flow, stream, Origin::Local, &self.registry).map_err(|error| host_error(&error))
     }
 
     fn udp_open(&mut self, mapping: UdpId, family: Family, port: u16) -> Result<(), HostError> {

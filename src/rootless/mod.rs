@@ -6,12 +6,15 @@ mod dns;
 mod edge;
 mod error_queue;
 mod host_error;
+mod landlock;
 pub mod listen;
+mod lull;
 mod mail;
 mod outq;
 mod ping;
 mod report;
 pub mod sandbox;
+mod seccomp;
 mod slots;
 mod sockets;
 mod tap_turn;
@@ -73,7 +76,10 @@ pub fn serve(
     dns: Vec<OwnedFd>,
     stop: OwnedFd,
 ) -> Result<(), Error> {
-    Service::new(tap, network, ports, dns, stop)?.run()
+    let service = Service::new(tap, network, ports, dns, stop)?;
+    landlock::confine();
+    seccomp::confine();
+    service.run()
 }
 
 /// The stack's configuration for a network.
