@@ -73,7 +73,26 @@ impl ResolvConf {
 
     /// The host's resolv.conf; an absent one is empty.
     pub fn of_host() -> ResolvConf {
-        read_host().map(|text| ResolvConf::parse(&String::from_utf8_lossy(&text))).unwrap_or_default()
+        ResolvConf::read_host().unwrap_or_default()
+    }
+
+    /// The host's resolv.conf.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn read_host() -> std::io::Result<ResolvConf> {
+        let mut text = Vec::new();
+        std::fs::File::open(PATH)?.take(LEN_MAX as u64).read_to_end(&mut text)?;
+        Ok(ResolvConf::parse(&String::from_utf8_lossy(&text)))
+    }
+
+    /// The same as a text that [`ResolvConf::parse`] reads. Interfaces have their numbers.
+    pub fn to_text(&self) -> String {
+        let name = |server: &SocketAddr| match server {
+            SocketAddr::V6(v6) if v6.scope_id() != 0 => format!("{}%{}", v6.ip(), v6.scope_id()),
+            server => server.ip().to_string(),
+        };
+        self.text(self.nameservers.iter().map(name))
     }
 
     /// The same with the search list of a network, and with the further options that the user wants.
@@ -111,7 +130,11 @@ impl ResolvConf {
 
     /// The text of a resolv.conf with other name servers.
     pub fn with_nameservers(&self, servers: &[IpAddr]) -> String {
-        let mut text = String::from("# Made by rnet\n");
+        format!("# Made by rnet\n{}", self.text(servers.iter().map(IpAddr::to_string)))
+    }
+
+    fn text(&self, servers: impl Iterator<Item = String>) -> String {
+        let mut text = String::new();
         for (keyword, words) in [("search", &self.search), ("options", &self.options)] {
             if !words.is_empty() {
                 let _ = writeln!(text, "{keyword} {}", words.join(" "));
@@ -125,13 +148,6 @@ impl ResolvConf {
         }
         text
     }
-}
-
-/// The bytes of the host's resolv.conf, up to [`LEN_MAX`].
-pub fn read_host() -> std::io::Result<Vec<u8>> {
-    let mut text = Vec::new();
-    std::fs::File::open(PATH)?.take(LEN_MAX as u64).read_to_end(&mut text)?;
-    Ok(text)
 }
 
 #[cfg(test)]
@@ -149,6 +165,7 @@ mod tests {
         assert_eq!(conf.nameservers[0], "127.0.0.53:53".parse().unwrap());
         assert_eq!(conf.nameservers[1], SocketAddrV6::new("fe80::1".parse().unwrap(), 53, 0, 7).into());
         assert_eq!(conf.nameservers.len(), 2);
+        assert_eq!(ResolvConf::parse(&conf.to_text()), conf);
         assert_eq!(conf.search, ["a.example", "c.example"]);
         let manner = Manner { timeout: Duration::from_secs(1), attempts: 5, rotate: true, only_tcp: false };
         assert_eq!(conf.manner(), manner);

@@ -12,6 +12,7 @@ use nix::errno::Errno;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Mutex, Notify};
 
+use crate::config::ResolvConf;
 use crate::config::resolv::LEN_MAX;
 use crate::sys::{letters, watched};
 
@@ -24,10 +25,11 @@ const PATIENCE: Duration = Duration::from_millis(100);
 const MISSING: u8 = b'-';
 const TEXT: u8 = b'+';
 
-/// What the supervisor answers.
-pub fn reply(text: io::Result<Vec<u8>>) -> Vec<u8> {
-    match text {
-        Ok(text) => [&[TEXT], text.as_slice()].concat(),
+/// What the supervisor answers: what matters of the file, the names of interfaces replaced by their numbers, which the name server
+/// cannot look up.
+pub fn reply(conf: io::Result<ResolvConf>) -> Vec<u8> {
+    match conf {
+        Ok(conf) => [&[TEXT], conf.to_text().as_bytes()].concat(),
         Err(_) => vec![MISSING],
     }
 }
@@ -76,7 +78,7 @@ impl HostFile {
 
     /// Hears the supervisor's answers, each new text of which goes to `tell`; returns when the supervisor is gone.
     pub async fn listen(&self, mut tell: impl FnMut(&[u8])) {
-        let mut room = vec![0; 1 + LEN_MAX];
+        let mut room = vec![0; 1 + 2 * LEN_MAX];
         loop {
             let Ok(mut ready) = self.channel.readable().await else { return };
             match letters::receive(&self.channel, &mut room) {

@@ -13,10 +13,10 @@ use nix::sys::signal::{SigSet, Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, setsid};
 
-use crate::config::{DnsService, Network, Presence, resolv};
+use crate::config::{DnsService, Network, Presence, ResolvConf};
 use crate::dns::{self, host_file};
 use crate::log::LogFile;
-use crate::rootless::sandbox;
+use crate::rootless::{landlock, sandbox, seccomp};
 use crate::sys::{self, Fork, letters};
 
 use super::error::{Error, Step};
@@ -93,7 +93,7 @@ impl<'a> NameServer<'a> {
         let mut request = [0; 16];
         match letters::receive(&process.channel, &mut request) {
             Ok((1.., _)) => {
-                let reply = host_file::reply(resolv::read_host());
+                let reply = host_file::reply(ResolvConf::read_host());
                 // It asks again when this is lost.
                 let _ = letters::send(&process.channel, &reply, None);
             }
@@ -171,7 +171,10 @@ impl<'a> NameServer<'a> {
         sandbox::keep_ids(uid, gid).and_then(|()| sandbox::enter()).map_err(|error| error.to_string())?;
         let copy = |fd: &OwnedFd| fd.try_clone().map_err(|error| words(&error));
         let lines = lines.iter().map(copy).collect::<Result<_, _>>()?;
-        dns::serve(prepared, lines, copy(supervisor)?).map_err(|error| format!("the name server failed: {error}"))
+        let supervisor = copy(supervisor)?;
+        landlock::confine();
+        seccomp::confine();
+        dns::serve(prepared, lines, supervisor).map_err(|error| format!("the name server failed: {error}"))
     }
 }
 
