@@ -56,6 +56,8 @@ fn dig_sees_no_difference(bed: &Bed) {
     bed.nsd(Side::World, &[WORLD4, WORLD6], &zone());
     bed.write("/tmp/questions", QUESTIONS);
     for (direct, through) in [(WORLD4, DNS4), (WORLD6, DNS6)] {
+        // What nsd says depends on how it is asked.
+        bed.resolv_conf(&format!("nameserver {direct}\n"));
         for transport in ["+notcp", "+tcp"] {
             let script = |server: &str| {
                 let script = SCRIPT.replace("-b 0.0.0.0 ", "");

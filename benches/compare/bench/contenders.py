@@ -6,6 +6,7 @@ import socket
 import subprocess
 from pathlib import Path
 
+from .bed import SERVER4
 from .load import Failed
 
 
@@ -18,6 +19,8 @@ class Contender:
     on_wide_host = False
     # The measurements it takes part in, as a regular expression of their keys; None: all.
     only = None
+    # The name server that its container asks.
+    name_server = "10.0.2.3"
     # The group of columns of which the best counts, as "pasta" in "rnet/pasta"; rnet itself has none.
     group = None
 
@@ -73,6 +76,7 @@ class Pasta(Contender):
     """pasta; without ports to publish it forwards none, as the others."""
 
     group = "pasta"
+    name_server = "169.254.1.1"
 
     def __init__(self, name, program, version, on_wide_host=False):
         super().__init__(name, program)
@@ -80,7 +84,8 @@ class Pasta(Contender):
         self.on_wide_host = on_wide_host
 
     def attach(self, pid, mtu, ports=(), socket_path=None):
-        return [self.program, "--foreground", "--quiet", "--config-net", "--mtu", mtu, *self._ports(ports), pid]
+        names = ["--dns-forward", self.name_server]
+        return [self.program, "--foreground", "--quiet", "--config-net", "--mtu", mtu, *names, *self._ports(ports), pid]
 
     def attach_ready(self, pid, home):
         file = home / "ready.pid"
@@ -127,6 +132,7 @@ class Veth(Contender):
     """No proxy: the load runs in the host's namespace and reaches the server through the same veth as the proxies. The ceiling."""
 
     has_proxy = False
+    name_server = SERVER4
     group = "veth"
 
     def __init__(self):

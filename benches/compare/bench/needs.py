@@ -17,6 +17,7 @@ PROGRAMS = [
     ("slirp4netns", "slirp4netns", "the column slirp4netns"),
     ("wrk", "wrk", "the rows http-*"),
     ("nginx", "nginx-light", "the rows http-*"),
+    ("dnsmasq", "dnsmasq-base", "the rows dns-*"),
     ("iperf3", "iperf3", "the rows iperf3-*"),
     ("patchelf", "patchelf", "a pasta newer than the system's"),
 ]

@@ -31,6 +31,11 @@ impl Bed {
         let ask = format!("dig +short +time=1 +tries=1 @{} example SOA | grep -q .", listen[0]);
         let up = eventually(Duration::from_secs(10), || self.root(side, &ask).output().code() == 0);
         assert!(up, "nsd did not start: {}{}", server.stdout(), server.stderr());
+        // It answers before it has made all of its processes.
+        let all = eventually(Duration::from_secs(5), || {
+            self.processes().iter().filter(|(_, command)| command.starts_with("nsd -d")).count() >= 3
+        });
+        assert!(all, "{:?}", self.processes());
         self.note_processes();
         self.keep(server);
     }
