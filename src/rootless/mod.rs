@@ -93,6 +93,7 @@ fn stack_config(network: &Network, timestamps: TimestampClock) -> Result<rnet_st
             mtu: network.mtu,
             ipv4: network.ipv4.map(|Subnet { address, prefix, gateway, dns }| LinkV4 { address, prefix, gateway, dns }),
             ipv6: network.ipv6.map(|Subnet { address, prefix, gateway, dns }| LinkV6 { address, prefix, gateway, dns }),
+            hands_out_dns: network.dns.service == DnsService::On,
             search: network.dns.search.clone(),
             answer: Answer::Own,
         },

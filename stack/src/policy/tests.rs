@@ -19,6 +19,7 @@ fn config(host_loopback: bool, dns: DnsService) -> Config {
                 gateway: "fd00::2".parse().unwrap(),
                 dns: "fd00::3".parse().unwrap(),
             }),
+            hands_out_dns: true,
             search: Vec::new(),
             answer: Answer::Own,
         },

@@ -34,6 +34,7 @@ pub fn config(mtu: u16, limits: Limits) -> Config {
                 gateway: Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2),
                 dns: Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 3),
             }),
+            hands_out_dns: true,
             search: Vec::new(),
             answer: Answer::Own,
         },
