@@ -3,11 +3,13 @@
 use std::cell::{Cell, RefCell};
 use std::collections::HashMap;
 use std::future::Future;
+use std::io;
 use std::pin::Pin;
 use std::rc::Rc;
 use std::time::Instant;
 
 use rnet_dns::{Cache, Ede, Hosts, Query, Rcode, Reply, Routes, Unfit, failure, fit, is_rebinding, refusal};
+use tokio::net::TcpStream;
 use tokio::sync::OnceCell;
 use tracing::{debug, info};
 
@@ -185,11 +187,27 @@ impl Forwarder {
         }))
     }
 
+    /// If a message asks for a whole zone, the connection to a server that has been asked for it, and one of the places for queries
+    /// that wait; `None` for all other messages.
+    pub async fn transfer(self: &Rc<Self>, message: &[u8]) -> Option<io::Result<(TcpStream, Place)>> {
+        let query = Query::judge(message).ok().filter(Query::is_transfer)?;
+        if self.hosts.answer(&query).is_some() || self.waiting.get() >= self.settings.max_queries {
+            return None;
+        }
+        let place = Place::take(self);
+        Some(self.group(&query).transfer(&query).await.map(|server| (server, place)))
+    }
+
+    /// The servers that know about a query's name.
+    fn group(&self, query: &Query<'_>) -> Rc<Group> {
+        let own = self.routes.group(query.name()).and_then(|at| self.domains.get(at).cloned());
+        own.unwrap_or_else(|| self.general.borrow().clone())
+    }
+
     /// Asks others.
     async fn resolve(&self, query: &Query<'_>, key: Option<Vec<u8>>, via: Via) -> Reply {
         let domain = self.routes.group(query.name());
-        let group = domain.and_then(|at| self.domains.get(at).cloned());
-        let group = group.unwrap_or_else(|| self.general.borrow().clone());
+        let group = self.group(query);
         let fetched = match &key {
             None => group.ask(query, via).await.map(Rc::new),
             Some(key) => self.fetch(&group, domain.is_none(), query, key, via).await,
@@ -304,7 +322,7 @@ impl Drop for Boarded<'_> {
 }
 
 /// One of the places for queries that wait.
-struct Place(Rc<Forwarder>);
+pub struct Place(Rc<Forwarder>);
 
 impl Place {
     fn take(forwarder: &Rc<Forwarder>) -> Place {

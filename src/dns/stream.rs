@@ -22,6 +22,9 @@ const QUERIES_MAX: usize = 32;
 /// How long a connection may be silent or a message incomplete (RFC 7766 section 6.2.3 asks for seconds).
 const IDLE: Duration = Duration::from_secs(10);
 
+/// Bytes of a zone that is passed on.
+const TRANSFER_MAX: usize = 1 << 30;
+
 /// How long a client may take to read an answer.
 const SLOW: Duration = Duration::from_secs(10);
 
@@ -72,6 +75,10 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, forwarder: Rc<Forwa
             if forwarder.is_host_due() {
                 forwarder.follow_host().await;
             }
+            if let Some(transfer) = forwarder.transfer(&message).await {
+                relay(transfer?, &message, &mut writer).await?;
+                continue;
+            }
             match forwarder.ask(&message, Via::Tcp) {
                 Ask::Answered(reply) => write(&mut writer, &reply).await?,
                 // What is no query makes what follows doubtful too.
@@ -93,6 +100,28 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, forwarder: Rc<Forwa
             () = sleep_until(quiet_since + IDLE), if waiting.is_empty() => return Ok(()),
         }
     }
+}
+
+/// Passes on what a server says of a whole zone, in many messages, until it falls silent.
+async fn relay(
+    (mut server, _place): (impl AsyncRead + Unpin, impl Sized),
+    query: &[u8],
+    writer: &mut (impl AsyncWrite + Unpin),
+) -> std::io::Result<()> {
+    let mut left = TRANSFER_MAX;
+    while let Ok(Ok(len)) = timeout(IDLE, server.read_u16()).await {
+        let mut message = vec![0; len.into()];
+        left = left.saturating_sub(message.len());
+        if !matches!(timeout(IDLE, server.read_exact(&mut message)).await, Ok(Ok(_))) || left == 0 {
+            break;
+        }
+        rnet_dns::wire::put_u16(&mut message, 0, rnet_dns::wire::id(query).unwrap_or(0));
+        write(writer, &message).await?;
+        if rnet_dns::rcode_of(&message) != Some(0) {
+            break;
+        }
+    }
+    Ok(())
 }
 
 /// Takes the first message out of what was read, if it is whole.

@@ -8,6 +8,8 @@ both!(
     the_cache_gives_the_same_answers,
     long_answers_are_cut_to_what_the_client_takes,
     queries_on_one_connection_are_answered_out_of_order,
+    zones_are_transferred,
+    several_threads_answer,
 );
 
 /// Records of all kinds, and names of all bytes.
@@ -201,4 +203,32 @@ equal(sorted(Got(receive_tcp(sock)).ident for _ in range(100)), list(range(100))
         );
         bed.run_names("", &script).ok();
     }
+}
+
+fn zones_are_transferred(bed: &Bed) {
+    // In many messages, as servers send large zones.
+    bed.names_server(
+        Side::World,
+        &format!(
+            "def respond(message, via):
+    if question(message)[2] != 252: return [answer(message, address('192.0.2.1'))]
+    start = [soa()]
+    return [answer(message, *start)] + [answer(message, *[address(f'192.0.{{n}}.{{m}}') for m in range(100)]) for n in range(50)] + [answer(message, *start)]
+serve('{WORLD4}', respond)"
+        ),
+    );
+    let out = bed.run("", &format!("dig +noall +answer @{DNS4} zone.test AXFR | grep -c '[[:space:]]A[[:space:]]'; dig +short +tcp @{DNS4} web.test")).ok();
+    assert_eq!(out, "5000\n192.0.2.1");
+}
+
+fn several_threads_answer(bed: &Bed) {
+    bed.names_server(Side::World, &format!("serve_one('{WORLD4}', '192.0.2.1')"));
+    let script = format!(
+        "socks = [udp('{DNS4}') for _ in range(64)]
+for turn in range(10):
+    for n, s in enumerate(socks): s.sendto(query(f'n{{turn}}-{{n}}.test', ident=n), ('{DNS4}', 53))
+    for n, s in enumerate(socks): got = Got(s.recv(512)); equal((got.ident, got.addresses), (n, ['192.0.2.1']))
+for n in range(40): equal(Got(send_tcp(('{DNS4}', '{DNS6}')[n % 2], query(f'tcp{{n}}.test'))).addresses, ['192.0.2.1'])"
+    );
+    bed.run_names("--threads 4", &script).ok();
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::attach::Container;
 use crate::bed::{Bed, CONTAINER4, CONTAINER6, DNS4, DNS6, GATEWAY4, GATEWAY6, Side, WORLD4, WORLD6};
 
 both!(
@@ -13,6 +14,7 @@ both!(
     the_search_list_and_options_reach_the_container,
     nothing_answers_when_it_is_off,
     other_resolvers_are_asked_directly,
+    containers_that_exist_get_names_too,
     wrong_names_are_told_at_once,
 );
 
@@ -170,4 +172,19 @@ fn wrong_names_are_told_at_once(bed: &Bed) {
     assert!(!out.stdout.contains("ran") && out.elapsed < Duration::from_secs(2), "{out}");
     let out = bed.run("--dns off --dns 1.2.3.4 --add-host db:1.2.3.4", "true").output();
     out.assert_code(2).assert_stderr(&["--dns off", "excludes", "--add-host"]);
+}
+
+fn containers_that_exist_get_names_too(bed: &Bed) {
+    everything(bed, Side::World, &[(WORLD4, "192.0.2.1"), ("198.51.100.1", "192.0.2.2")]);
+    let container = Container::new(bed);
+    bed.rnet(&["attach", "--pid", &container.pid.to_string(), "--add-host", "db:192.0.2.7"]).ok();
+    let ask = |name: &str| {
+        container.sh(&format!("dig +short +tries=1 @{DNS4} {name}; dig +short +tcp +tries=1 @{DNS6} {name}"))
+    };
+    assert_eq!(ask("web.test"), "192.0.2.1\n192.0.2.1");
+    assert_eq!(ask("db"), "192.0.2.7\n192.0.2.7");
+    bed.resolv_conf("nameserver 198.51.100.1\n");
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(ask("web.test"), "192.0.2.2\n192.0.2.2");
+    container.end();
 }

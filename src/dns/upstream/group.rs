@@ -9,6 +9,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use rnet_dns::wire::{self, flag};
 use rnet_dns::{Health, Query};
+use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use tokio::time::{sleep_until, timeout};
 use tracing::debug;
@@ -110,7 +111,9 @@ impl Group {
                         }
                         Err(error) => {
                             debug!(server = %self.name(at), %error, "a name server does not answer");
-                            self.health.borrow_mut().failed(at, Instant::now());
+                            if !is_our_own(&error) {
+                                self.health.borrow_mut().failed(at, Instant::now());
+                            }
                             failure = Failure::Unreachable(words(&error));
                         }
                     }
@@ -123,6 +126,17 @@ impl Group {
                 }
             }
         }
+    }
+
+    /// Asks the first server that is asked in the clear for a whole zone.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be reached.
+    pub async fn transfer(&self, query: &Query<'_>) -> io::Result<TcpStream> {
+        let order = self.health.borrow_mut().order(false);
+        let plain = order.into_iter().filter_map(|at| self.upstreams.get(at)?.plain()).next();
+        let plain = plain.ok_or_else(|| io::Error::other("no name server that hands zones out"))?;
+        timeout(PATIENCE, plain.transfer(query)).await?
     }
 
     /// Notes that those that were asked at least `patience` ago have kept silent.
@@ -160,6 +174,14 @@ impl Group {
 /// Whether no other server need be asked: one that cannot answer leaves it to the others, as the C library has it.
 fn is_final(fetched: &Fetched) -> bool {
     !matches!(wire::flags(&fetched.full).map(|flags| flags & flag::RCODE), Some(2 | 4 | 5))
+}
+
+/// Whether an error says nothing about the server: this host is out of descriptors, ports or memory.
+fn is_our_own(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS | libc::EADDRNOTAVAIL | libc::EAGAIN)
+    )
 }
 
 /// An error as it is told to a client.

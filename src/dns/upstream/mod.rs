@@ -104,6 +104,14 @@ impl Upstream {
         Upstream { server: server.clone(), speaks }
     }
 
+    /// The server, if it is asked in the clear.
+    fn plain(&self) -> Option<&Plain> {
+        match &self.speaks {
+            Speaks::Plain(plain) => Some(plain),
+            Speaks::Encrypted(_) => None,
+        }
+    }
+
     /// Asks and waits for the answer, for ever if need be.
     async fn ask(&self, query: &Query<'_>, via: Via) -> io::Result<Fetched> {
         match &self.speaks {

@@ -12,7 +12,7 @@ use rnet_dns::wire::{self, flag};
 use rnet_dns::{Query, is_answer_to};
 use socket2::{SockAddr, Type};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, Interest};
-use tokio::net::UdpSocket;
+use tokio::net::{TcpStream, UdpSocket};
 use tokio::time::timeout;
 
 use super::{Common, Fetched, socket};
@@ -92,9 +92,7 @@ impl Plain {
     }
 
     async fn ask_tcp(&self, message: &[u8]) -> io::Result<Vec<u8>> {
-        let mut stream = socket::connect(&self.common.outbound, self.address).await?;
-        let len = u16::try_from(message.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
-        stream.write_all(&[&len.to_be_bytes(), message].concat()).await?;
+        let mut stream = self.send_tcp(message).await?;
         for _ in 0..WRONG_MAX {
             let mut reply = vec![0; usize::from(stream.read_u16().await?)];
             stream.read_exact(&mut reply).await?;
@@ -103,6 +101,18 @@ impl Plain {
             }
         }
         Err(io::Error::other("it answers what it was not asked"))
+    }
+
+    /// Asks for a whole zone; its messages are to be read from the connection.
+    pub async fn transfer(&self, query: &Query<'_>) -> io::Result<TcpStream> {
+        self.send_tcp(&query.upstream(self.common.random.number()?)).await
+    }
+
+    async fn send_tcp(&self, message: &[u8]) -> io::Result<TcpStream> {
+        let mut stream = socket::connect(&self.common.outbound, self.address).await?;
+        let len = u16::try_from(message.len()).map_err(|_| io::ErrorKind::InvalidInput)?;
+        stream.write_all(&[&len.to_be_bytes(), message].concat()).await?;
+        Ok(stream)
     }
 
     /// A socket at a port that nobody can guess.
