@@ -10,6 +10,7 @@ use rnet_stack::{Close, Family, FlowId, HostError, Readiness};
 use socket2::{Protocol, SockAddr, SockRef, Type};
 
 use super::host_error::host_error;
+use super::listen::RuleId;
 use super::outq::unacknowledged;
 use super::slots::Slots;
 use super::sockets;
@@ -38,6 +39,8 @@ struct Stream {
     nodelay: bool,
     /// Whether urgent bytes stay where they are in the stream.
     inline: bool,
+    /// The rule that the client came by.
+    rule: Option<RuleId>,
 }
 
 impl Stream {
@@ -94,18 +97,41 @@ impl TcpSockets {
             Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
             _ => {}
         }
-        self.adopt(flow, TcpStream::from_std(socket.into()), registry)
+        self.adopt(flow, TcpStream::from_std(socket.into()), None, registry)
     }
 
-    /// Takes a socket for a flow.
-    pub fn adopt(&mut self, flow: FlowId, mut stream: TcpStream, registry: &Registry) -> io::Result<()> {
+    /// Takes a socket for a flow, which has come by a rule if a client began it.
+    pub fn adopt(
+        &mut self,
+        flow: FlowId,
+        mut stream: TcpStream,
+        rule: Option<RuleId>,
+        registry: &Registry,
+    ) -> io::Result<()> {
         registry.register(
             &mut stream,
             Source::Tcp(flow).token(),
             Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY,
         )?;
-        self.streams.put(flow.0, Stream { socket: stream, sent: false, nodelay: false, inline: false });
+        self.streams.put(flow.0, Stream { socket: stream, sent: false, nodelay: false, inline: false, rule });
         Ok(())
+    }
+
+    /// Resets the clients that have come by rules of which `is_gone` is true, and names their flows: each finds its host side
+    /// broken as soon as it is told to look.
+    pub fn drop_clients(&mut self, is_gone: impl Fn(RuleId) -> bool) -> Vec<FlowId> {
+        let gone = self.streams.take_if(|stream| stream.rule.is_some_and(&is_gone));
+        gone.into_iter()
+            .map(|(flow, stream)| {
+                reset(stream.socket);
+                FlowId(flow)
+            })
+            .collect()
+    }
+
+    /// A flow's socket and the rule that its client came by.
+    pub fn stream(&self, flow: FlowId) -> Option<(&TcpStream, Option<RuleId>)> {
+        self.streams.get(flow.0).map(|stream| (&stream.socket, stream.rule))
     }
 
     /// Tells that urgent bytes came: they stay where they are in the stream, as they do for a receiver that does not ask

@@ -14,6 +14,7 @@ use super::arena::Arena;
 use super::edge::HostEdge;
 use super::error_queue;
 use super::listen::PublishedPorts;
+use super::orders::Inbox;
 use super::report::Report;
 use super::tap_turn::{TapReader, TapState};
 use super::tcp;
@@ -74,6 +75,8 @@ pub struct Seat {
     pub poll: Poll,
     /// Its place among others, if there are any.
     pub team: Option<Member>,
+    /// Where it gets orders.
+    pub orders: Inbox,
 }
 
 /// What all workers of a container have in common.
@@ -89,9 +92,10 @@ pub struct Common<'a> {
 /// One packet loop with its stack and its sockets.
 pub struct Worker {
     poll: Poll,
-    stack: Stack<Arena>,
-    edge: HostEdge,
-    listeners: Listeners,
+    pub(super) stack: Stack<Arena>,
+    pub(super) edge: HostEdge,
+    pub(super) listeners: Listeners,
+    orders: Inbox,
     tap: TapReader,
     /// Whether TCP flows wait for another turn.
     flushed: Flushed,
@@ -111,7 +115,7 @@ pub struct Worker {
 impl Worker {
     /// Prepares everything that needs the host's files or may fail.
     pub fn new(seat: Seat, common: &Common<'_>) -> Result<Worker, Error> {
-        let Seat { tap, ports, stop, poll, team } = seat;
+        let Seat { tap, ports, stop, poll, team, orders } = seat;
         let network = common.network;
         let wrap = |operation: &'static str| move |source: io::Error| Error::SetUp { operation, source };
         let offloads =
@@ -135,17 +139,13 @@ impl Worker {
             config.guest_mac = mac;
         }
         let arena = Arena::new(config.limits.buffer_bytes, config.limits.tcp_flows);
-        let listeners = Listeners::new(ports.tcp, &registry).map_err(wrap("watch published ports"))?;
-        let mut stack = Stack::new(config, arena, Instant::ZERO);
-        let mut edge = HostEdge::new(File::from(tap), registry, network.outbound.clone(), offloads, team);
-        for published in ports.udp {
-            let mapping = stack.udp_publish(published.to, &mut edge);
-            edge.publish_udp(mapping, published).map_err(wrap("watch published ports"))?;
-        }
-        Ok(Worker {
+        let stack = Stack::new(config, arena, Instant::ZERO);
+        let edge = HostEdge::new(File::from(tap), registry, network.outbound.clone(), offloads, team);
+        let mut worker = Worker {
             stack,
             edge,
-            listeners,
+            listeners: Listeners::default(),
+            orders,
             poll,
             tap: TapReader::new(),
             flushed: Flushed::All,
@@ -155,7 +155,9 @@ impl Worker {
             busy_poll: network.busy_poll,
             stopping: None,
             _stop: stop,
-        })
+        };
+        worker.open_ports(ports).map_err(wrap("watch published ports"))?;
+        Ok(worker)
     }
 
     /// Runs until it is told to stop or the tap device is gone.
@@ -190,7 +192,10 @@ impl Worker {
                         }
                         self.unfinished.ping.push(mapping);
                     }
-                    Some(Source::Team) => self.read_mail(now),
+                    Some(Source::Team) => {
+                        self.read_mail(now);
+                        self.obey();
+                    }
                     Some(Source::Listener(index)) => self.listeners.ready(index),
                     None => {}
                 }
@@ -223,7 +228,7 @@ impl Worker {
         }
     }
 
-    fn now(&self) -> Instant {
+    pub(super) fn now(&self) -> Instant {
         // An i64 of microseconds lasts for 292,000 years.
         Instant::from_micros(self.epoch.elapsed().as_micros() as i64)
     }
@@ -287,11 +292,24 @@ impl Worker {
             return;
         }
         for _ in 0..ACCEPTS_A_TURN {
-            let Some(Accepted { stream, client, to }) = self.listeners.accept() else { return };
-            match self.stack.tcp_accepted(now, client, to, &mut self.edge) {
-                Some(flow) => self.edge.adopt_tcp(flow, stream),
-                None => tcp::reset(stream),
-            }
+            let Some(accepted) = self.listeners.accept() else { return };
+            self.accept(now, accepted);
+        }
+    }
+
+    /// Begins the flow of a client.
+    pub(super) fn accept(&mut self, now: Instant, accepted: Accepted) {
+        let Accepted { stream, client, to, rule } = accepted;
+        match self.stack.tcp_accepted(now, client, to, &mut self.edge) {
+            Some(flow) => self.edge.adopt_tcp(flow, stream, rule),
+            None => tcp::reset(stream),
+        }
+    }
+
+    /// Does what it was ordered to do.
+    fn obey(&mut self) {
+        for order in self.orders.take() {
+            order(self);
         }
     }
 
