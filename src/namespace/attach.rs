@@ -79,7 +79,7 @@ fn serve(
     // The joiner takes the namespaces along: no descriptor here may keep them alive. It goes first, since what it asks of
     // the kernel takes longer than all the rest, which is done meanwhile.
     let joiner = Joiner::start(namespaces, &attach.network)?;
-    let mut stack = Stack::start(&attach.network, log_file, attach.presence)?;
+    let mut stack = Stack::start(&attach.network, log_file, attach.presence, None)?;
     let Some(watch) = set_up(&signals, &stack, joiner, attach.exit_fd.as_ref(), watch)? else {
         return Err(Error::Reported("told to end by the descriptor of --exit-fd before the network was ready".into()));
     };

@@ -30,7 +30,7 @@ pub fn run(run: &Run) -> Result<u8, Error> {
     let signals = Signals::take()?;
     let strangers = orphans::adopt().step("adopt the command's orphans")?;
     let command = Command::start(run)?;
-    let stack = Stack::start(&run.network, &log_file, Presence::Foreground)?;
+    let stack = Stack::start(&run.network, &log_file, Presence::Foreground, None)?;
     maps.write(command.pid)?;
     let mut session = Session { signals, command, stack, strangers, network: Fate::Serving };
     session.set_up()?;

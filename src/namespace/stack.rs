@@ -1,7 +1,7 @@
 //! The process that serves the tap device: made by the supervisor, locked up, ended by closing the channel to it.
 
 use std::fs::File;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
@@ -33,8 +33,14 @@ pub(super) struct Stack {
 }
 
 impl Stack {
-    /// Opens the published ports and starts the process, which keeps them; it waits for the tap device.
-    pub(super) fn start(network: &Network, log_file: &LogFile, presence: Presence) -> Result<Stack, Error> {
+    /// Opens the published ports and starts the process, which keeps them; it waits for the tap device. Orders reach it by
+    /// `orders`.
+    pub(super) fn start(
+        network: &Network,
+        log_file: &LogFile,
+        presence: Presence,
+        orders: Option<OwnedFd>,
+    ) -> Result<Stack, Error> {
         // Only this process may have low ports: the stack has no rights, and the command another network.
         let ports = PublishedPorts::open(network)?;
         let (ours, theirs) = Channel::pair().step("make a socket pair")?;
@@ -44,7 +50,8 @@ impl Stack {
             Fork::Parent(pid) => Ok(Stack { pid, channel: Some(ours), ended: None }),
             Fork::Child => {
                 drop(ours);
-                let served = catch_unwind(AssertUnwindSafe(|| serve(&theirs, network, ports, log_file, presence, ids)));
+                let served =
+                    catch_unwind(AssertUnwindSafe(|| serve(&theirs, network, ports, orders, log_file, presence, ids)));
                 let code = match served {
                     Ok(Ok(())) => 0,
                     Ok(Err(text)) => {
@@ -116,6 +123,7 @@ fn serve(
     channel: &Channel,
     network: &Network,
     ports: PublishedPorts,
+    orders: Option<OwnedFd>,
     log_file: &LogFile,
     presence: Presence,
     (uid, gid): (u32, u32),
@@ -126,6 +134,7 @@ fn serve(
     let mut keep = vec![channel.as_fd(), null.as_fd()];
     keep.extend(log_file.iter().map(|file| file.as_fd()));
     keep.extend(ports.descriptors());
+    keep.extend(orders.iter().map(AsFd::as_fd));
     sys::close_others(&keep).map_err(|error| words(&error))?;
     // Terminal signals are for the command; the stack ends when its channel does.
     setsid().map_err(|error| words(&error))?;
@@ -146,5 +155,5 @@ fn serve(
     drop(null);
     let stop = channel.try_clone().map_err(|error| words(&error))?.into_fd();
     channel.send(&Message::Ready).map_err(|error| words(&error))?;
-    rootless::serve(tap, network, ports, stop).map_err(|error| format!("the network stack failed: {error}"))
+    rootless::serve(tap, network, ports, stop, orders).map_err(|error| format!("the network stack failed: {error}"))
 }

@@ -61,12 +61,22 @@ pub enum Error {
 const LINK_MAC: MacAddr = MacAddr([0x52, 0x55, 0x0a, 0x00, 0x02, 0x02]);
 
 /// Serves the queues of a tap device, each by a thread of its own, and the published ports, until `stop` is readable or hung
-/// up, or the device is gone.
+/// up, or the device is gone. Orders come by `orders`, if there is somebody to give them.
 ///
 /// # Errors
 /// See [`Service::new`] and [`Service::run`].
-pub fn serve(tap: Vec<OwnedFd>, network: &Network, ports: PublishedPorts, stop: OwnedFd) -> Result<(), Error> {
-    Service::new(tap, network, ports, stop)?.run()
+pub fn serve(
+    tap: Vec<OwnedFd>,
+    network: &Network,
+    ports: PublishedPorts,
+    stop: OwnedFd,
+    orders: Option<OwnedFd>,
+) -> Result<(), Error> {
+    let service = Service::new(tap, network, ports, stop)?;
+    if let Some(line) = orders {
+        orders::clerk::start(line, service.handle()).map_err(Error::Thread)?;
+    }
+    service.run()
 }
 
 /// The stack's configuration for a network.

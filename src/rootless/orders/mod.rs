@@ -3,9 +3,11 @@
 //! Whoever has a [`Handle`] may give them, from any thread but a worker's own. Each is carried out by the worker itself, between
 //! two batches of events, and waited for: nothing of a worker's is shared, and no packet waits for a lock.
 
+pub mod clerk;
 mod list;
 mod ports;
 mod rules;
+pub mod wire;
 
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

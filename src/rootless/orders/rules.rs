@@ -101,10 +101,9 @@ impl Handle {
         let becomes = if remove.is_empty() { HashMap::new() } else { self.becomes(&add, &added) };
         let settlement =
             Settlement { remove: remove.iter().copied().collect(), becomes, established, ..Settlement::default() };
-        self.open(sockets).map_err(|error| {
+        self.open(sockets).inspect_err(|_| {
             let undo = Settlement { remove: added.iter().copied().collect(), ..Settlement::default() };
             let _ = self.settle(undo);
-            error
         })?;
         self.settle(settlement)?;
         rules.rules.retain(|(id, _)| !remove.contains(id));
