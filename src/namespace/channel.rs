@@ -23,6 +23,8 @@ pub(super) enum Message {
     Tap(Vec<OwnedFd>),
     /// The network is there.
     Ready,
+    /// The network is to end.
+    ShutDown,
     /// It cannot be done, and why.
     Failed(String),
     /// The command cannot be run: the exit code, and why.
@@ -56,6 +58,7 @@ impl Channel {
             Message::Go => (b'g', "", &[]),
             Message::Tap(queues) => (b't', "", queues),
             Message::Ready => (b'r', "", &[]),
+            Message::ShutDown => (b's', "", &[]),
             Message::Failed(text) => (b'f', text, &[]),
             Message::NotRun(127, text) => (b'n', text, &[]),
             Message::NotRun(_, text) => (b'x', text, &[]),
@@ -86,6 +89,7 @@ impl Channel {
             (None, _) => None,
             (Some(b'g'), _) => Some(Message::Go),
             (Some(b'r'), _) => Some(Message::Ready),
+            (Some(b's'), _) => Some(Message::ShutDown),
             (Some(b't'), fds) if !fds.is_empty() => Some(Message::Tap(fds)),
             (Some(b'f'), _) => Some(Message::Failed(text())),
             (Some(b'n'), _) => Some(Message::NotRun(127, text())),

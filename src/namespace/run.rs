@@ -1,17 +1,21 @@
 //! `rnet run`: a command with a network of its own, from the caller's side: set-up, job control, the end.
 
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, raise};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Pid, getpid};
 
 use crate::config::{Presence, Run};
+use crate::control::process::About;
 use crate::log;
 
 use super::channel::Message;
 use super::command::Command;
+use super::control::{Control, Prepared};
 use super::error::{Error, Step};
 use super::hints;
 use super::mapping;
@@ -23,6 +27,9 @@ use super::supervise::wait;
 /// How long the command may take to end when its network is gone.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// Characters of the command that are told of it.
+const TARGET_MAX: usize = 1000;
+
 /// Runs the command; returns the exit code that a shell would show.
 pub fn run(run: &Run) -> Result<u8, Error> {
     let log_file = log::init(&run.log)?;
@@ -30,11 +37,28 @@ pub fn run(run: &Run) -> Result<u8, Error> {
     let signals = Signals::take()?;
     let strangers = orphans::adopt().step("adopt the command's orphans")?;
     let command = Command::start(run)?;
-    let stack = Stack::start(&run.network, &log_file, Presence::Foreground, None)?;
+    let (prepared, orders) = Prepared::new(&run.control)?.unzip();
+    let stack = Stack::start(&run.network, &log_file, Presence::Foreground, orders)?;
+    let control =
+        prepared.map(|prepared| prepared.start(about(run, command.pid), &run.network, &log_file, Presence::Foreground));
+    let control = control.transpose()?;
     maps.write(command.pid)?;
-    let mut session = Session { signals, command, stack, strangers, network: Fate::Serving };
+    let mut session = Session { signals, command, stack, control, strangers, network: Fate::Serving };
     session.set_up()?;
     session.supervise()
+}
+
+/// What is told of the command's network at its control socket.
+fn about(run: &Run, command: Pid) -> About {
+    let words = run.command.iter().map(|word| word.to_string_lossy());
+    About {
+        pid: getpid().as_raw(),
+        kind: "run",
+        target: words.collect::<Vec<_>>().join(" ").chars().take(TARGET_MAX).collect(),
+        command_pid: Some(command.as_raw()),
+        netns: std::fs::metadata(format!("/proc/{command}/ns/net")).ok().map(|namespace| namespace.ino()),
+        socket: String::new(),
+    }
 }
 
 /// A command, its network, and the caller's terminal.
@@ -42,6 +66,7 @@ struct Session {
     signals: Signals,
     command: Command,
     stack: Stack,
+    control: Option<Control>,
     strangers: Strangers,
     network: Fate,
 }
@@ -113,8 +138,14 @@ impl Session {
     /// Waits for the command's end, and ends what it leaves behind.
     fn supervise(&mut self) -> Result<u8, Error> {
         let code = self.wait_for_command();
-        orphans::end_all(self.stack.pid(), &self.strangers);
+        let ours: Vec<Pid> = self.processes().collect();
+        orphans::end_all(&ours, &self.strangers);
         code
+    }
+
+    /// The processes that are not the command's.
+    fn processes(&self) -> impl Iterator<Item = Pid> {
+        std::iter::once(self.stack.pid()).chain(self.control.as_ref().map(Control::pid))
     }
 
     fn wait_for_command(&mut self) -> Result<u8, Error> {
@@ -124,9 +155,14 @@ impl Session {
         }
         loop {
             let deadline = if let Fate::Broken(deadline) = self.network { Some(deadline) } else { None };
-            let [signal, stack] = wait([Some(self.signals.as_fd()), self.stack.channel().map(AsFd::as_fd)], deadline)?;
+            let control = self.control.as_ref().and_then(Control::fd);
+            let fds = [Some(self.signals.as_fd()), self.stack.channel().map(AsFd::as_fd), control];
+            let [signal, stack, control] = wait(fds, deadline)?;
             if stack {
                 self.network_ended();
+            }
+            if control {
+                self.hear_control();
             }
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 let _ = kill(self.command.pid, Signal::SIGKILL);
@@ -147,7 +183,8 @@ impl Session {
 
     /// Looks whether the command has ended, and stops with it when it has stopped.
     fn reap(&mut self) -> Result<Option<u8>, Error> {
-        orphans::reap(&[self.command.pid, self.stack.pid()]);
+        let known: Vec<Pid> = self.processes().chain([self.command.pid]).collect();
+        orphans::reap(&known);
         loop {
             match waitpid(self.command.pid, Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED)) {
                 Ok(WaitStatus::Exited(_, code)) => {
@@ -167,6 +204,17 @@ impl Session {
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno).step("wait for the command"),
             }
+        }
+    }
+
+    /// Somebody at the control socket may want the end: the command is told, as it is when we are.
+    fn hear_control(&mut self) {
+        let Some(control) = &mut self.control else { return };
+        if control.wants_the_end() {
+            tracing::info!("told to end at the control socket");
+            let _ = kill(self.command.pid, Signal::SIGTERM);
+        } else {
+            self.control = None;
         }
     }
 
