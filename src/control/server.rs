@@ -17,7 +17,7 @@ use super::protocol::{Code, Fault, REQUEST_MAX, parse, reply};
 pub(super) const CLIENTS_MAX: usize = 64;
 
 /// How long a client may take from the first byte of a request to the last.
-const REQUEST_LIMIT: Duration = Duration::from_secs(20);
+const REQUEST_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long a client may leave a reply that does not fit its socket.
 const REPLY_LIMIT: Duration = Duration::from_secs(10);
