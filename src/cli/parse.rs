@@ -37,6 +37,10 @@ pub(super) fn parse(mut args: Vec<OsString>) -> Result<Request, Faults> {
             return Ok(Request::Print(error.to_string()));
         }
         if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
+            if args.iter().any(|arg| arg == "ports") {
+                faults.push("ports", "what is to be done? list, add, remove or replace; see rnet ports --help");
+                return Err(faults);
+            }
             faults.push(
                 "command",
                 "what is to be done? run, attach, list, ports, stats, flows, completions or man; see --help",

@@ -264,6 +264,9 @@ fn request(method: &str, params: Value) -> Result<Request, Fault> {
 /// Parameters that were left out are none.
 fn read<T: serde::de::DeserializeOwned>(params: Value) -> Result<T, Fault> {
     let params = if params.is_null() { json!({}) } else { params };
+    if !params.is_object() {
+        return Err(Fault::new(Code::BadParams, "params: must be an object"));
+    }
     serde_json::from_value(params).map_err(|error| Fault::new(Code::BadParams, format!("params: {error}")))
 }
 

@@ -119,7 +119,10 @@ fn an_instance_is_found_by_what_people_know_of_it(bed: &Bed) {
     let out = bed.rnet(&["ports", "list"]).output();
     out.assert_code(1).assert_stderr(&["2 instances", "--pid", &pid, &one.pid_in_bed().to_string()]);
     for (choice, words) in [
-        (["--pid", "1"], "no running instance"),
+        (
+            ["--pid", "1"],
+            if bed.account().uid == 0 { "no running instance" } else { "/proc/1/ns/net: Permission denied" },
+        ),
         (["--pid", "999999"], "/proc/999999"),
         (["--netns", "/no/such"], "/no/such"),
         (["--netns", "/proc/self/ns/net"], "no running instance"),
