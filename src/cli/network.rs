@@ -6,7 +6,8 @@ use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
 use crate::config::{
-    BUSY_POLL_MAX, Control, Limits, Log, LogFormat, Network, Outbound, Publish, ResolvConf, Subnet, THREADS_MAX,
+    BUSY_POLL_MAX, BusyPoll, Control, Limits, Log, LogFormat, Network, Outbound, Publish, ResolvConf, Subnet,
+    THREADS_MAX,
 };
 
 use super::faults::Faults;
@@ -53,9 +54,7 @@ pub(super) fn network(low: &Low, faults: &mut Faults) -> Option<Network> {
         publish: publish(low, faults, with_ipv4, with_ipv6),
         limits: limits(low, threads, faults),
         threads,
-        busy_poll: low
-            .parse("busy-poll", faults, |text| value::number(text, 0, BUSY_POLL_MAX.as_micros() as u64))
-            .map_or(Duration::ZERO, Duration::from_micros),
+        busy_poll: low.parse("busy-poll", faults, busy_poll).unwrap_or_default(),
     };
     (network.ipv4.is_some() == with_ipv4 && network.ipv6.is_some() == with_ipv6).then_some(network)
 }
@@ -135,6 +134,14 @@ fn own_address<A: Family + Into<IpAddr>>(text: &str) -> Result<A, String> {
 /// An interface that this host has.
 fn own_interface(text: &str) -> Result<String, String> {
     nix::net::if_::if_nametoindex(text).map(|_| text.to_owned()).map_err(|_| "is not an interface of this host".into())
+}
+
+fn busy_poll(text: &str) -> Result<BusyPoll, String> {
+    if text == "auto" {
+        return Ok(BusyPoll::Auto);
+    }
+    let micros = value::number(text, 0, BUSY_POLL_MAX.as_micros() as u64);
+    micros.map(|micros| BusyPoll::For(Duration::from_micros(micros))).map_err(|message| format!("{message}, or auto"))
 }
 
 /// The ports to be published; none may be claimed twice, and each needs a family that the container has.

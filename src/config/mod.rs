@@ -7,7 +7,7 @@ mod publish;
 mod resolv;
 
 pub use log::{Log, LogFormat};
-pub use network::{BUSY_POLL_MAX, Limits, Network, Outbound, Subnet, THREADS_MAX};
+pub use network::{BUSY_POLL_MAX, BusyPoll, Limits, Network, Outbound, Subnet, THREADS_MAX};
 pub use process::{Attach, Control, MapIds, MapUser, Presence, Run, Target};
 pub use publish::{Protocol, Publish};
 pub use resolv::ResolvConf;

@@ -8,7 +8,7 @@ use tokio::sync::Mutex;
 use super::change::{self, Change, Rules};
 use super::line::Line;
 use super::protocol::{Code, Cursor, Fault, Page, Request};
-use crate::config::{Network, Publish, Subnet};
+use crate::config::{BusyPoll, Network, Publish, Subnet};
 use crate::rootless::orders::wire::{Answer, FLOWS_A_PACKET, Order, Place};
 
 /// What a network says of itself.
@@ -146,6 +146,11 @@ fn forward(id: u32, rule: &Publish) -> Value {
 fn config(network: &Network) -> Value {
     let outbound = &network.outbound;
     let limits = &network.limits;
+    // Without a number it is rnet's to choose.
+    let busy_poll = match network.busy_poll {
+        BusyPoll::Auto => None,
+        BusyPoll::For(time) => Some(time.as_micros() as u64),
+    };
     json!({
         "ifname": network.ifname,
         "mtu": network.mtu,
@@ -163,7 +168,7 @@ fn config(network: &Network) -> Value {
             "icmp_mappings": limits.icmp_mappings,
         },
         "threads": network.threads,
-        "busy_poll_microseconds": network.busy_poll.as_micros() as u64,
+        "busy_poll_microseconds": busy_poll,
     })
 }
 

@@ -6,6 +6,7 @@ mod edge;
 mod error_queue;
 mod host_error;
 pub mod listen;
+mod lull;
 mod mail;
 pub mod orders;
 mod outq;
