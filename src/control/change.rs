@@ -1,13 +1,14 @@
 //! Changes of the forwards: all sockets are opened first, then the stack changes over in one step, or nothing has changed.
 
 use std::collections::HashSet;
+use std::io;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 
 use super::line::Line;
 use super::protocol::{Code, Fault, Removal};
 use crate::config::{Network, Protocol, Publish};
-use crate::rootless::listen::{PublishedPorts, RuleId, ends, make_room};
+use crate::rootless::listen::{Error, PublishedPorts, RuleId, ends, make_room};
 use crate::rootless::orders::wire::{Answer, Order, RULES_A_PACKET, RULES_MAX, Staged};
 
 /// Sockets in one packet.
@@ -99,10 +100,16 @@ async fn commit(line: &mut Line, network: &Network, rules: &Rules, change: &Chan
 
     let kept: HashSet<(Protocol, SocketAddr)> =
         step.remove.iter().flat_map(|(_, rule)| ends(network, rule).map(|ends| (rule.protocol, ends.at))).collect();
-    let mut ports = PublishedPorts::default();
-    for (rule, number) in step.add.iter().zip(0..) {
-        ports.open_rule(network, rule, RuleId(number), |at| kept.contains(&(rule.protocol, at)))?;
-    }
+    let ports = match open(network, &step.add, &kept) {
+        Err(Error::Port { protocol: Protocol::Udp, source, .. }) if source.kind() == io::ErrorKind::AddrInUse => {
+            // By the container itself perhaps, which gets its own port of the host's where that is free.
+            let datagrams = step.add.iter().filter(|rule| rule.protocol == Protocol::Udp);
+            let ports = datagrams.map(|rule| (*rule.host.start(), *rule.host.end())).collect();
+            line.ask(&Order::Free { ports }).await?;
+            open(network, &step.add, &kept)?
+        }
+        opened => opened?,
+    };
     let done = async {
         stage(line, &step.add, &ports).await?;
         let remove = step.remove.iter().map(|(id, _)| *id).collect();
@@ -119,6 +126,14 @@ async fn commit(line: &mut Line, network: &Network, rules: &Rules, change: &Chan
         let _ = line.ask(&Order::Discard).await;
     }
     done
+}
+
+fn open(network: &Network, add: &[&Publish], kept: &HashSet<(Protocol, SocketAddr)>) -> Result<PublishedPorts, Error> {
+    let mut ports = PublishedPorts::default();
+    for (rule, number) in add.iter().zip(0..) {
+        ports.open_rule(network, rule, RuleId(number), |at| kept.contains(&(rule.protocol, at)))?;
+    }
+    Ok(ports)
 }
 
 impl<'a> Step<'a> {

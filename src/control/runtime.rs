@@ -7,7 +7,7 @@ use std::os::unix::fs::{DirBuilderExt, MetadataExt, symlink};
 use std::path::{Path, PathBuf};
 
 use nix::errno::Errno;
-use nix::unistd::{Pid, geteuid, getpid};
+use nix::unistd::{Pid, geteuid};
 
 use super::socket::{self, Bound};
 
@@ -34,10 +34,10 @@ fn entry(directory: &Path, pid: Pid) -> PathBuf {
     directory.join(format!("{pid}.sock"))
 }
 
-/// Binds the socket of this process in the directory; `None` where that cannot be done.
-pub fn bind() -> Option<Bound> {
+/// Binds the socket of a process in the directory; `None` where that cannot be done.
+pub fn bind(pid: Pid) -> Option<Bound> {
     let directory = directory()?;
-    in_directory(&directory, || match socket::bind(&entry(&directory, getpid())) {
+    in_directory(&directory, || match socket::bind(&entry(&directory, pid)) {
         Ok(bound) => Some(bound),
         Err(error) => {
             tracing::debug!("no control socket: {error}");
@@ -46,34 +46,25 @@ pub fn bind() -> Option<Bound> {
     })
 }
 
-/// A link to the socket of this process that is elsewhere. Removed when dropped.
-#[derive(Debug)]
-pub struct Registration(PathBuf);
-
-/// Lets this process be found though its socket is elsewhere; `None` where that cannot be done.
-pub fn register(path: &Path) -> Option<Registration> {
-    let directory = directory()?;
-    let link = entry(&directory, getpid());
+/// Lets a process be found though its socket is elsewhere, where that can be done.
+pub fn register(path: &Path, pid: Pid) {
+    let Some(directory) = directory() else { return };
+    let link = entry(&directory, pid);
     let linked = in_directory(&directory, || {
         // What is there is of a process that had this number before.
         let _ = fs::remove_file(&link);
         symlink(path, &link).ok()
     });
-    linked.map(|()| Registration(link))
-}
-
-/// Removes the link that the parent of this process has left, if it has.
-pub fn remove_link_of(pid: Pid) {
-    let Some(link) = directory().map(|directory| entry(&directory, pid)) else { return };
-    if fs::symlink_metadata(&link).is_ok_and(|data| data.is_symlink()) {
-        let _ = fs::remove_file(link);
+    if linked.is_none() {
+        tracing::debug!("not to be found in {}", directory.display());
     }
 }
 
-impl Drop for Registration {
-    fn drop(&mut self) {
-        let _ = fs::remove_file(&self.0);
-        tidy();
+/// Removes the link of a process, if it has one.
+pub fn unregister(pid: Pid) {
+    let Some(link) = directory().map(|directory| entry(&directory, pid)) else { return };
+    if fs::symlink_metadata(&link).is_ok_and(|data| data.is_symlink()) {
+        let _ = fs::remove_file(link);
     }
 }
 

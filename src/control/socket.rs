@@ -87,6 +87,12 @@ pub fn remove_if_dead(path: &Path) -> bool {
 }
 
 impl SocketFile {
+    /// That of a socket that another process of ours has bound; `None` when it is gone.
+    pub fn of(path: PathBuf) -> Option<SocketFile> {
+        let identity = identity(&fs::symlink_metadata(&path).ok()?);
+        Some(SocketFile { path, identity })
+    }
+
     /// Its path.
     pub fn path(&self) -> &Path {
         &self.path

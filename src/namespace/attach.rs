@@ -15,7 +15,7 @@ use crate::log::{self, LogFile};
 use crate::sys::{self, Fork};
 
 use super::channel::{Channel, Message};
-use super::control::{Control, Prepared};
+use super::control::Control;
 use super::error::{Error, Step};
 use super::hints;
 use super::join::{Joiner, Namespaces, Watch};
@@ -81,11 +81,11 @@ fn serve(
     // The joiner takes the namespaces along: no descriptor here may keep them alive. It goes first, since what it asks of
     // the kernel takes longer than all the rest, which is done meanwhile.
     let joiner = Joiner::start(namespaces, &attach.network)?;
-    let (prepared, orders) = Prepared::new(&attach.control)?.unzip();
+    let about = about(&attach, &watch);
+    let control = Control::start(&attach.control, about, &attach.network, log_file, attach.presence)?;
+    let (control, orders) = control.unzip();
     let mut stack = Stack::start(&attach.network, log_file, attach.presence, orders)?;
-    let mut control = prepared
-        .map(|prepared| prepared.start(about(&attach, &watch), &attach.network, log_file, attach.presence))
-        .transpose()?;
+    let mut control = control.map(Control::bound).transpose()?.flatten();
     let Some(watch) = set_up(&signals, &stack, joiner, attach.exit_fd.as_ref(), watch)? else {
         return Err(Error::Reported("told to end by the descriptor of --exit-fd before the network was ready".into()));
     };

@@ -14,7 +14,7 @@ use nix::unistd::{Pid, chdir, getpid, setsid};
 
 use crate::config::{self, Network, Presence};
 use crate::control::process::{About, Seat, run};
-use crate::control::runtime::{self, Registration};
+use crate::control::runtime;
 use crate::control::socket::{self, Bound, SocketFile};
 use crate::log::LogFile;
 use crate::sys::{self, Fork, packets};
@@ -26,88 +26,103 @@ use super::supervise::wait;
 /// How long the process may take to end when it is told to: it has nothing to finish.
 const PATIENCE: Duration = Duration::from_millis(500);
 
-/// A socket that is bound, for a process that is to be started when the stack is.
-pub(super) struct Prepared {
-    bound: Bound,
-    traces: Traces,
-    line: OwnedFd,
-}
-
-/// What is to be seen in the file system. Removed when dropped.
-struct Traces {
-    file: SocketFile,
-    _registration: Option<Registration>,
-}
-
-impl Drop for Traces {
-    fn drop(&mut self) {
-        self.file.remove();
-        runtime::tidy();
-    }
-}
-
-/// The process. Dropping it ends it.
+/// The process. Dropping it ends it, and what is to be seen of it in the file system is gone.
 pub(super) struct Control {
     pid: Pid,
     channel: Option<Channel>,
     ended: bool,
-    _traces: Traces,
+    /// The socket's file. The process removes it itself, unless it is killed.
+    file: Option<SocketFile>,
 }
 
-impl Prepared {
-    /// Binds the socket that is asked for; returns the stack's end of the line to it too. `None` where none is wanted, or there
-    /// is no place for the usual one.
-    pub(super) fn new(control: &config::Control) -> Result<Option<(Prepared, OwnedFd)>, Error> {
-        let (bound, registration) = match control {
-            config::Control::Off => return Ok(None),
-            config::Control::Usual => match runtime::bind() {
-                Some(bound) => (bound, None),
-                None => return Ok(None),
-            },
-            config::Control::At(path) => (socket::bind(path)?, runtime::register(path)),
-        };
-        let traces = Traces { file: bound.file.clone(), _registration: registration };
-        let (line, orders) = packets::pair().step("make a socket pair")?;
-        Ok(Some((Prepared { bound, traces, line }, orders)))
-    }
-
-    /// Starts the process.
+impl Control {
+    /// Starts the process, which binds the socket; returns the stack's end of the line to it too. `None` where none is wanted.
     pub(super) fn start(
-        self,
-        mut about: About,
+        control: &config::Control,
+        about: About,
         network: &Network,
         log_file: &LogFile,
         presence: Presence,
-    ) -> Result<Control, Error> {
+    ) -> Result<Option<(Control, OwnedFd)>, Error> {
+        if *control == config::Control::Off {
+            return Ok(None);
+        }
         let (ours, theirs) = Channel::pair().step("make a socket pair")?;
-        about.socket = self.traces.file.path().display().to_string();
-        let (file, supervisor) = (self.traces.file.clone(), getpid());
+        let (line, orders) = packets::pair().step("make a socket pair")?;
+        let supervisor = getpid();
         match sys::fork_into(CloneFlags::empty()).step("start the control process")? {
-            Fork::Parent(pid) => Ok(Control { pid, channel: Some(ours), ended: false, _traces: self.traces }),
+            Fork::Parent(pid) => Ok(Some((Control { pid, channel: Some(ours), ended: false, file: None }, orders))),
             Fork::Child => {
-                drop(ours);
-                let Prepared { bound, traces, line } = self;
-                // It is the file's keeper should the supervisor be killed; what else the supervisor has is not its own.
-                std::mem::forget(traces);
+                drop((ours, orders));
                 let served = catch_unwind(AssertUnwindSafe(|| {
-                    let keep = [bound.listener.as_fd(), line.as_fd(), theirs.as_fd()];
-                    prepare(&keep, log_file, presence)?;
-                    let supervisor = theirs.try_clone().step("make a socket pair")?.into_fd();
-                    let seat = Seat { listener: bound.listener, line, supervisor, about, network: network.clone() };
+                    prepare(&[line.as_fd(), theirs.as_fd()], log_file, presence)?;
+                    let Some(bound) = bind(control, supervisor)? else { return Ok(()) };
+                    let place = Place { file: bound.file, supervisor };
+                    theirs.send(&Message::Bound(place.file.path().to_owned())).step("report to the supervisor")?;
                     let shut_down = || {
                         // It fails only when the end has come already.
                         let _ = theirs.send(&Message::ShutDown);
                     };
+                    let supervisor = theirs.try_clone().step("make a socket pair")?.into_fd();
+                    let about = About { socket: place.file.path().display().to_string(), ..about };
+                    let seat = Seat { listener: bound.listener, line, supervisor, about, network: network.clone() };
                     run(seat, shut_down).step("serve the control socket")
                 }));
-                if let Ok(Err(error)) = &served {
-                    tracing::error!("{error}");
-                }
-                file.remove();
-                runtime::remove_link_of(supervisor);
-                runtime::tidy();
-                sys::exit_now(if matches!(served, Ok(Ok(()))) { 0 } else { 1 })
+                let code = match served {
+                    Ok(Ok(())) => 0,
+                    Ok(Err(error)) => {
+                        // Before the socket is there the supervisor listens to that, afterwards the log.
+                        tracing::debug!("{error}");
+                        let _ = theirs.send(&Message::Failed(error.to_string()));
+                        1
+                    }
+                    Err(_) => 101,
+                };
+                sys::exit_now(code)
             }
+        }
+    }
+
+    /// Waits until the socket is there; `None` where there is no place for the usual one.
+    pub(super) fn bound(mut self) -> Result<Option<Control>, Error> {
+        match self.channel.as_ref().map(Channel::receive).transpose().step("hear the control process")?.flatten() {
+            Some(Message::Bound(path)) => {
+                self.file = SocketFile::of(path);
+                Ok(Some(self))
+            }
+            Some(Message::Failed(text)) => Err(Error::Reported(text)),
+            _ => Ok(None),
+        }
+    }
+}
+
+/// What the process has made in the file system. Removed when dropped.
+struct Place {
+    file: SocketFile,
+    supervisor: Pid,
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        clear(&self.file, self.supervisor);
+    }
+}
+
+fn clear(file: &SocketFile, supervisor: Pid) {
+    file.remove();
+    runtime::unregister(supervisor);
+    runtime::tidy();
+}
+
+/// Binds the socket that is asked for.
+fn bind(control: &config::Control, supervisor: Pid) -> Result<Option<Bound>, Error> {
+    match control {
+        config::Control::Off => Ok(None),
+        config::Control::Usual => Ok(runtime::bind(supervisor)),
+        config::Control::At(path) => {
+            let bound = socket::bind(path)?;
+            runtime::register(path, supervisor);
+            Ok(Some(bound))
         }
     }
 }
@@ -165,6 +180,9 @@ impl Control {
             let _ = kill(self.pid, Signal::SIGKILL);
         }
         while waitpid(self.pid, None) == Err(Errno::EINTR) {}
+        if let Some(file) = &self.file {
+            clear(file, getpid());
+        }
     }
 
     fn ends_in_time(&self) -> bool {

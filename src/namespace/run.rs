@@ -15,7 +15,7 @@ use crate::log;
 
 use super::channel::Message;
 use super::command::Command;
-use super::control::{Control, Prepared};
+use super::control::Control;
 use super::error::{Error, Step};
 use super::hints;
 use super::mapping;
@@ -37,11 +37,11 @@ pub fn run(run: &Run) -> Result<u8, Error> {
     let signals = Signals::take()?;
     let strangers = orphans::adopt().step("adopt the command's orphans")?;
     let command = Command::start(run)?;
-    let (prepared, orders) = Prepared::new(&run.control)?.unzip();
+    let about = about(run, command.pid);
+    let control = Control::start(&run.control, about, &run.network, &log_file, Presence::Foreground)?;
+    let (control, orders) = control.unzip();
     let stack = Stack::start(&run.network, &log_file, Presence::Foreground, orders)?;
-    let control =
-        prepared.map(|prepared| prepared.start(about(run, command.pid), &run.network, &log_file, Presence::Foreground));
-    let control = control.transpose()?;
+    let control = control.map(Control::bound).transpose()?.flatten();
     maps.write(command.pid)?;
     let mut session = Session { signals, command, stack, control, strangers, network: Fate::Serving };
     session.set_up()?;

@@ -4,6 +4,7 @@ mod accept;
 mod arena;
 mod edge;
 mod error_queue;
+mod holder;
 mod host_error;
 pub mod listen;
 mod lull;

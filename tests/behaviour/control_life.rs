@@ -114,8 +114,13 @@ fn name(bed: &Bed, pid: u32) -> String {
 
 /// The process of the bed that has this name.
 fn named(bed: &Bed, wanted: &str) -> u32 {
-    let found = bed.processes().into_iter().map(|(pid, _)| pid).find(|pid| name(bed, *pid) == wanted);
-    found.unwrap_or_else(|| panic!("there is no {wanted}"))
+    let mut found = None;
+    let is_there = eventually(Duration::from_secs(5), || {
+        found = bed.processes().into_iter().map(|(pid, _)| pid).find(|pid| name(bed, *pid) == wanted);
+        found.is_some()
+    });
+    assert!(is_there, "there is no {wanted}");
+    found.unwrap()
 }
 
 fn it_goes_whoever_is_killed(bed: &Bed) {
@@ -158,7 +163,7 @@ fn a_client_may_end_the_network(bed: &Bed) {
 
 fn the_suspend_key_does_not_stop_it(bed: &Bed) {
     let mut terminal = bed.terminal();
-    terminal.type_line("rnet run --control /tmp/c.sock -- sh -c 'echo go; sleep 100'");
+    terminal.type_line("rnet run --control /tmp/c.sock -- sh -c 'echo go; read line'");
     terminal.expect("go");
     terminal.press('Z');
     terminal.expect("Stopped");

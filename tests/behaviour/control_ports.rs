@@ -13,6 +13,7 @@ both!(
     established_connections_stay_unless_they_are_to_be_dropped,
     heavy_changes_under_load_reset_nobody,
     a_port_that_the_container_uses_itself,
+    a_host_port_that_the_container_has_taken,
     answers_find_the_way_when_one_of_two_ports_goes,
     low_ports_are_the_callers_to_have,
     who_waits_in_the_backlog_is_served,
@@ -114,7 +115,7 @@ fn batches_are_whole_or_nothing(bed: &Bed) {
         "holder = socket.create_server(('127.0.0.1', 8100)); datagrams = udp('0.0.0.0', bind=('0.0.0.0', 8101))
 FORMER = ['8001:7001', '9012:9002/udp']
 for method in ('forward.add', 'forward.replace'):
-    fails(PATH, 'in_use', ['0.0.0.0:8100/tcp', 'in use'], method, forwards=['8002:7001', '8100', '8003/udp'])
+    fails(PATH, 'in_use', ['0.0.0.0:8100/tcp', f'in use by python3 (process {os.getpid()})'], method, forwards=['8002:7001', '8100', '8003/udp'])
     fails(PATH, 'in_use', ['0.0.0.0:8101/udp', 'in use'], method, forwards=['8002:7001', '8003/udp', '8090-8110/udp'])
     fails(PATH, 'no_address', ['192.0.2.99', 'ip address'], method, forwards=['8002:7001', '192.0.2.99:8004:1'])
     fails(PATH, 'clash', ['8002'], method, forwards=['8002:7001', '8000-8010:1-11/udp', '8002:7002'])
@@ -280,6 +281,28 @@ report(gone=True); time.sleep(60)"
         process.wait_for("seen");
         client(bed, "ok(PATH, 'forward.remove', forwards=['8777:7777/udp'])");
         process.wait_for("gone");
+        process.signal(nix::sys::signal::Signal::SIGTERM);
+        process.wait(std::time::Duration::from_secs(10));
+        bed.assert_nothing_left();
+    }
+}
+
+fn a_host_port_that_the_container_has_taken(bed: &Bed) {
+    // What it sends from its port 9002 leaves from the host's 9002, as long as nobody else has that.
+    let _peer = bed.peer();
+    let inside = format!(
+        "socks = [udp(address, bind=(own, 9002)) for address, own in (('{WORLD4}', '{CONTAINER4}'), ('{WORLD6}', '{CONTAINER6}'))]
+for s, address in zip(socks, ('{WORLD4}', '{WORLD6}')): s.sendto(b'who', (address, UDP_WHO)); equal(s.recv(99).decode().split()[1], '9002')
+report(ready=True)
+for s in socks: s.settimeout(30); data, peer = s.recvfrom(99); s.sendto(b'server', peer)
+time.sleep(30)"
+    );
+    for threads in THREADS {
+        let process = bed.run_python(&format!("--control /tmp/c.sock --threads {threads}"), &inside).spawn();
+        process.wait_for("ready");
+        client(bed, "ok(PATH, 'forward.add', forwards=['9000-9010/udp'])");
+        let ask = "for address in ADDRESSES: s = udp(address); s.connect((address, 9002)); s.send(b'x'); equal(s.recv(99), b'server')";
+        world(bed, &ask.replace("ADDRESSES", &format!("('{HOST4}', '{HOST6}')")));
         process.signal(nix::sys::signal::Signal::SIGTERM);
         process.wait(std::time::Duration::from_secs(10));
         bed.assert_nothing_left();
