@@ -7,7 +7,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use nix::errno::Errno;
 use nix::fcntl::{Flock, FlockArg};
@@ -36,11 +36,14 @@ pub struct Bound {
     pub file: SocketFile,
 }
 
+/// Device, inode, time of birth.
+type Identity = (u64, u64, Option<SystemTime>);
+
 /// The file of a socket of ours.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SocketFile {
     path: PathBuf,
-    identity: (u64, u64),
+    identity: Identity,
 }
 
 /// Binds a socket at an absolute path. Its mode is 0600 from the first moment. To be called while the process has one thread.
@@ -106,8 +109,9 @@ impl SocketFile {
     }
 }
 
-fn identity(metadata: &Metadata) -> (u64, u64) {
-    (metadata.dev(), metadata.ino())
+/// Numbers of inodes are used again at once, so the time of birth belongs to it where the file system keeps that.
+fn identity(metadata: &Metadata) -> Identity {
+    (metadata.dev(), metadata.ino(), metadata.created().ok())
 }
 
 /// Removes a dead socket; says what is in the way otherwise.
