@@ -6,6 +6,7 @@ mod edge;
 mod error_queue;
 mod holder;
 mod host_error;
+mod landlock;
 pub mod listen;
 mod lull;
 mod mail;
@@ -14,6 +15,7 @@ mod outq;
 mod ping;
 pub mod report;
 pub mod sandbox;
+mod seccomp;
 mod slots;
 mod sockets;
 mod tap_turn;
@@ -75,6 +77,8 @@ pub fn serve(
     orders: Option<OwnedFd>,
 ) -> Result<(), Error> {
     let service = Service::new(tap, network, ports, stop)?;
+    landlock::confine();
+    seccomp::confine();
     if let Some(line) = orders {
         orders::clerk::start(line, service.handle()).map_err(Error::Thread)?;
     }
