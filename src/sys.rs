@@ -1,7 +1,7 @@
 //! The system calls that no safe crate wraps, each behind a safe function.
 
-pub mod letters;
 pub mod messages;
+pub mod packets;
 pub mod watched;
 
 use std::ffi::CString;

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use tracing::level_filters::LevelFilter;
 
-use crate::config::{BUSY_POLL_MAX, BusyPoll, Limits, Log, LogFormat, Network, Outbound, Publish, Subnet, THREADS_MAX};
+use crate::config::{
+    BUSY_POLL_MAX, BusyPoll, Control, Limits, Log, LogFormat, Network, Outbound, Publish, Subnet, THREADS_MAX,
+};
 
 use super::dns;
 use super::faults::Faults;
@@ -72,6 +74,22 @@ pub(super) fn log(low: &Low, faults: &mut Faults) -> Log {
         level: low.parse("log-level", faults, |text| value::word(text, &levels)).unwrap_or(LevelFilter::WARN),
         format: low.parse("log-format", faults, |text| value::word(text, &formats)).unwrap_or_default(),
         file: low.get("log-file").map(|given| given.path()),
+    }
+}
+
+/// Where the network is controlled from; `usual` unless it is said.
+pub(super) fn control(low: &Low, usual: Control, faults: &mut Faults) -> Control {
+    let Some(given) = low.get("control") else { return usual };
+    let path = given.path();
+    if path.as_os_str() == "none" {
+        return Control::Off;
+    }
+    match (path.file_name(), std::path::absolute(&path)) {
+        (Some(_), Ok(path)) => Control::At(path),
+        _ => {
+            faults.push(given.place(), "must be the path of a socket, or `none`");
+            Control::Off
+        }
     }
 }
 

@@ -161,6 +161,13 @@ pub(super) const NETWORK: &[Opt] = &[
         help: "The form of log lines [default: text]",
         heading: GENERAL,
     },
+    path(
+        "control",
+        "PATH",
+        GENERAL,
+        "Listen at this Unix socket for changes while it runs (see rnet ports), or `none` [default: for `run` one that `rnet \
+         list` finds, for `attach` none]",
+    ),
     path("log-file", "FILE", GENERAL, "Append log lines to FILE instead of standard error"),
 ];
 

@@ -12,6 +12,6 @@ pub use dns::{Dns, DnsService, Host, HostAddress};
 pub use dns_server::{DnsServer, EncryptedServer, Encryption};
 pub use log::{Log, LogFormat};
 pub use network::{BUSY_POLL_MAX, BusyPoll, Limits, Network, Outbound, Subnet, THREADS_MAX};
-pub use process::{Attach, MapIds, MapUser, Presence, Run, Target};
+pub use process::{Attach, Control, MapIds, MapUser, Presence, Run, Target};
 pub use publish::{Protocol, Publish};
 pub use resolv::ResolvConf;

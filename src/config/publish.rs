@@ -8,7 +8,7 @@ use std::str::FromStr;
 use rnet_stack::Family;
 
 /// Host ports, and the container's ports behind them: a range is one rule, whatever its length.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Publish {
     /// What is carried.
     pub protocol: Protocol,
@@ -21,7 +21,7 @@ pub struct Publish {
 }
 
 /// A transport protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
     /// TCP.
     Tcp,
@@ -76,6 +76,27 @@ impl fmt::Display for Protocol {
             Protocol::Tcp => "tcp",
             Protocol::Udp => "udp",
         })
+    }
+}
+
+/// The shortest form that parses to the same rule.
+impl fmt::Display for Publish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            Some(IpAddr::V4(address)) => write!(f, "{address}:")?,
+            Some(IpAddr::V6(address)) => write!(f, "[{address}]:")?,
+            None => {}
+        }
+        let range = |f: &mut fmt::Formatter<'_>, first: u16, last: u16| {
+            if first == last { write!(f, "{first}") } else { write!(f, "{first}-{last}") }
+        };
+        let (first, last) = (*self.host.start(), *self.host.end());
+        range(f, first, last)?;
+        if self.container != first {
+            f.write_str(":")?;
+            range(f, self.container, self.container.saturating_add(last - first))?;
+        }
+        if self.protocol == Protocol::Udp { f.write_str("/udp") } else { Ok(()) }
     }
 }
 
@@ -176,6 +197,14 @@ mod tests {
         assert_eq!(parsed("[2001:db8::1]:8080/udp"), (Udp, Some("2001:db8::1".into()), 8080, 8080, 8080));
         assert_eq!(parsed("8000-8009:9000-9009"), (Tcp, None, 8000, 8009, 9000));
         assert_eq!(parsed("0.0.0.0:1-65535"), (Tcp, Some("0.0.0.0".into()), 1, 65535, 1));
+    }
+
+    #[test]
+    fn rules_are_written_as_they_are_read() {
+        for text in ["8080", "8080:80", "127.0.0.1:8080:80/udp", "[::1]:53/udp", "8000-8009:9000-9009", "1-65535/udp"] {
+            assert_eq!(text.parse::<Publish>().unwrap().to_string(), text);
+        }
+        assert_eq!("80:80/tcp".parse::<Publish>().unwrap().to_string(), "80");
     }
 
     #[test]

@@ -5,16 +5,17 @@
 
 use std::cell::{Cell, RefCell};
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
+use nix::sys::socket::MsgFlags;
 use tokio::io::unix::AsyncFd;
 use tokio::sync::{Mutex, Notify};
 
 use crate::config::ResolvConf;
 use crate::config::resolv::LEN_MAX;
-use crate::sys::{letters, watched};
+use crate::sys::{packets, watched};
 
 /// How long a text is taken for the present one.
 const FRESH: Duration = Duration::from_millis(250);
@@ -70,7 +71,7 @@ impl HostFile {
             return;
         }
         let news = self.news.notified();
-        if letters::send(&self.channel, b"?", None).is_ok() {
+        if packets::send(self.channel.get_ref().as_fd(), b"?", &[], MsgFlags::MSG_DONTWAIT).is_ok() {
             let _ = tokio::time::timeout(PATIENCE, news).await;
         }
         self.asked.set(Some(Instant::now()));
@@ -81,7 +82,7 @@ impl HostFile {
         let mut room = vec![0; 1 + 2 * LEN_MAX];
         loop {
             let Ok(mut ready) = self.channel.readable().await else { return };
-            match letters::receive(&self.channel, &mut room) {
+            match packets::receive(self.channel.get_ref().as_fd(), &mut room, MsgFlags::MSG_DONTWAIT) {
                 Ok((len @ 1.., _)) => {
                     let (kind, text) = (room.first(), room.get(1..len).unwrap_or_default());
                     // A file that is gone for a while has changed nothing.

@@ -3,10 +3,11 @@
 use std::cell::{Cell, RefCell};
 use std::io;
 use std::net::SocketAddr;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 
 use nix::errno::Errno;
+use nix::sys::socket::MsgFlags;
 use rnet_dns::letter::{self, Kind, LETTER_MAX, Writer};
 use tokio::io::unix::AsyncFd;
 use tokio::net::UnixStream;
@@ -15,7 +16,7 @@ use tokio::task::{spawn_local, yield_now};
 
 use super::forwarder::{Ask, Forwarder, Via};
 use super::stream::{self, Connections};
-use crate::sys::{letters, watched};
+use crate::sys::{packets, watched};
 
 /// Letters that are read before answers get their turn.
 const LETTERS_A_TURN: usize = 16;
@@ -77,9 +78,9 @@ impl Line {
         forwarder: &Rc<Forwarder>,
         connections: &Rc<Connections>,
     ) -> nix::Result<()> {
-        let (len, descriptor) = letters::receive(&self.socket, room)?;
+        let (len, descriptors) = packets::receive(self.socket.get_ref().as_fd(), room, MsgFlags::MSG_DONTWAIT)?;
         let letter = room.get(..len).unwrap_or_default();
-        match (letter::kind(letter), descriptor) {
+        match (letter::kind(letter), descriptors.into_iter().next()) {
             (Some(Kind::Messages), _) => {
                 letter::messages(letter).for_each(|(end, message)| self.query(end, message, forwarder));
             }
@@ -123,7 +124,7 @@ impl Line {
         if outbox.is_empty() {
             return;
         }
-        if letters::send(&self.socket, outbox.bytes(), None).is_err() {
+        if packets::send(self.socket.get_ref().as_fd(), outbox.bytes(), &[], MsgFlags::MSG_DONTWAIT).is_err() {
             self.lost.set(self.lost.get() + 1);
         }
         outbox.clear();

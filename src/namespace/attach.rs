@@ -7,13 +7,15 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use nix::sched::CloneFlags;
-use nix::unistd::{chdir, setsid};
+use nix::unistd::{chdir, getpid, setsid};
 
-use crate::config::{Attach, Presence};
+use crate::config::{Attach, Presence, Target};
+use crate::control::process::About;
 use crate::log::{self, LogFile};
 use crate::sys::{self, Fork};
 
 use super::channel::{Channel, Message};
+use super::control::Control;
 use super::dns::NameServer;
 use super::error::{Error, Step};
 use super::hints;
@@ -80,8 +82,12 @@ fn serve(
     // The joiner takes the namespaces along: no descriptor here may keep them alive. It goes first, since what it asks of
     // the kernel takes longer than all the rest, which is done meanwhile.
     let joiner = Joiner::start(namespaces, &attach.network)?;
+    let about = about(&attach, &watch);
+    let control = Control::start(&attach.control, about, &attach.network, log_file, attach.presence)?;
+    let (control, orders) = control.unzip();
     let (lines, mut names) = NameServer::prepare(&attach.network, log_file, attach.presence)?;
-    let mut stack = Stack::start(&attach.network, lines, log_file, attach.presence)?;
+    let mut stack = Stack::start(&attach.network, lines, log_file, attach.presence, orders)?;
+    let mut control = control.map(Control::bound).transpose()?.flatten();
     let Some(watch) = set_up(&signals, &stack, joiner, attach.exit_fd.as_ref(), watch)? else {
         return Err(Error::Reported("told to end by the descriptor of --exit-fd before the network was ready".into()));
     };
@@ -96,7 +102,8 @@ fn serve(
     } else {
         tell_ready(attach.ready_fd);
     }
-    let ended = until_end(&signals, &mut stack, &mut names, attach.exit_fd.as_ref(), watch.as_ref());
+    let ended = until_end(&signals, &mut stack, &mut control, &mut names, attach.exit_fd.as_ref(), watch.as_ref());
+    drop(control);
     drop(stack);
     drop(pid_file);
     ended
@@ -154,19 +161,29 @@ fn set_up(
 fn until_end(
     signals: &Signals,
     stack: &mut Stack,
+    control: &mut Option<Control>,
     names: &mut NameServer<'_>,
     exit_fd: Option<&OwnedFd>,
     watch: Option<&Watch>,
 ) -> Result<(), Error> {
     loop {
         let deadline = watch.map(|_| Instant::now() + WATCH_PERIOD);
-        let fds = [Some(signals.as_fd()), exit_fd.map(AsFd::as_fd), stack.channel().map(AsFd::as_fd), names.as_fd()];
-        let [signal, exit, served, asked] = wait(fds, deadline)?;
+        let orders = control.as_ref().and_then(Control::fd);
+        let stack_fd = stack.channel().map(AsFd::as_fd);
+        let fds = [Some(signals.as_fd()), exit_fd.map(AsFd::as_fd), stack_fd, orders, names.as_fd()];
+        let [signal, exit, served, ordered, asked] = wait(fds, deadline)?;
         if asked {
             names.act();
         }
         if exit || watch.is_some_and(Watch::is_gone) {
             return Ok(());
+        }
+        if ordered {
+            if control.as_mut().is_some_and(Control::wants_the_end) {
+                tracing::info!("told to end at the control socket");
+                return Ok(());
+            }
+            *control = None;
         }
         if signal {
             while let Some(received) = signals.next()? {
@@ -186,6 +203,16 @@ fn until_end(
             };
         }
     }
+}
+
+/// What is told of the network at its control socket.
+fn about(attach: &Attach, watch: &Watch) -> About {
+    let target = match &attach.target {
+        Target::Process(pid) => format!("pid {pid}"),
+        Target::Files { netns, .. } => netns.display().to_string(),
+    };
+    let netns = Some(watch.inode());
+    About { pid: getpid().as_raw(), kind: "attach", target, command_pid: None, netns, socket: String::new() }
 }
 
 /// Writes exactly `1`, and closes.

@@ -10,6 +10,7 @@ use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags};
 use nix::sys::prctl;
 use nix::sys::signal::{SigSet, Signal, kill};
+use nix::sys::socket::MsgFlags;
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, setsid};
 
@@ -17,7 +18,7 @@ use crate::config::{DnsService, Network, Presence, ResolvConf};
 use crate::dns::{self, host_file};
 use crate::log::LogFile;
 use crate::rootless::{landlock, sandbox, seccomp};
-use crate::sys::{self, Fork, letters};
+use crate::sys::{self, Fork, packets};
 
 use super::error::{Error, Step};
 use super::hints;
@@ -64,7 +65,7 @@ impl<'a> NameServer<'a> {
             let any = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC).step("make an epoll instance")?;
             let mut lines = Vec::new();
             for _ in 0..network.threads {
-                let (ours, other) = letters::pair().step("make a socket pair")?;
+                let (ours, other) = packets::pair().step("make a socket pair")?;
                 any.add(&ours, EpollEvent::new(EpollFlags::EPOLLIN, 0)).step("watch a socket pair")?;
                 lines.push(ours);
                 theirs.push(other);
@@ -91,11 +92,11 @@ impl<'a> NameServer<'a> {
     pub(super) fn act(&mut self) {
         let Some(process) = &self.process else { return self.start() };
         let mut request = [0; 16];
-        match letters::receive(&process.channel, &mut request) {
+        match packets::receive(process.channel.as_fd(), &mut request, MsgFlags::MSG_DONTWAIT) {
             Ok((1.., _)) => {
                 let reply = host_file::reply(ResolvConf::read_host());
                 // It asks again when this is lost.
-                let _ = letters::send(&process.channel, &reply, None);
+                let _ = packets::send(process.channel.as_fd(), &reply, &[], MsgFlags::MSG_DONTWAIT);
             }
             Err(Errno::EAGAIN) => {}
             _ => self.ended(),
@@ -127,7 +128,7 @@ impl<'a> NameServer<'a> {
 
     fn fork(&self) -> Result<Option<Process>, Error> {
         let Some(post) = &self.post else { return Ok(None) };
-        let (ours, theirs) = letters::pair().step("make a socket pair")?;
+        let (ours, theirs) = packets::pair().step("make a socket pair")?;
         let ids = sandbox::own_ids();
         let fork = sys::fork_into(sandbox::namespaces());
         match fork.step_or("make the name server's namespaces", hints::user_namespace)? {

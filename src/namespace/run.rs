@@ -1,18 +1,21 @@
 //! `rnet run`: a command with a network of its own, from the caller's side: set-up, job control, the end.
 
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, raise};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpid};
 
 use crate::config::{Presence, Run};
+use crate::control::process::About;
 use crate::log;
 
 use super::channel::Message;
 use super::command::Command;
+use super::control::Control;
 use super::dns::NameServer;
 use super::error::{Error, Step};
 use super::hints;
@@ -25,6 +28,9 @@ use super::supervise::wait;
 /// How long the command may take to end when its network is gone.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// Characters of the command that are told of it.
+const TARGET_MAX: usize = 1000;
+
 /// Runs the command; returns the exit code that a shell would show.
 pub fn run(run: &Run) -> Result<u8, Error> {
     let log_file = log::init(&run.log)?;
@@ -32,12 +38,29 @@ pub fn run(run: &Run) -> Result<u8, Error> {
     let signals = Signals::take()?;
     let strangers = orphans::adopt().step("adopt the command's orphans")?;
     let command = Command::start(run)?;
+    let about = about(run, command.pid);
+    let control = Control::start(&run.control, about, &run.network, &log_file, Presence::Foreground)?;
+    let (control, orders) = control.unzip();
     let (lines, names) = NameServer::prepare(&run.network, &log_file, Presence::Foreground)?;
-    let stack = Stack::start(&run.network, lines, &log_file, Presence::Foreground)?;
+    let stack = Stack::start(&run.network, lines, &log_file, Presence::Foreground, orders)?;
+    let control = control.map(Control::bound).transpose()?.flatten();
     maps.write(command.pid)?;
-    let mut session = Session { signals, command, stack, names, strangers, network: Fate::Serving };
+    let mut session = Session { signals, command, stack, control, names, strangers, network: Fate::Serving };
     session.set_up()?;
     session.supervise()
+}
+
+/// What is told of the command's network at its control socket.
+fn about(run: &Run, command: Pid) -> About {
+    let words = run.command.iter().map(|word| word.to_string_lossy());
+    About {
+        pid: getpid().as_raw(),
+        kind: "run",
+        target: words.collect::<Vec<_>>().join(" ").chars().take(TARGET_MAX).collect(),
+        command_pid: Some(command.as_raw()),
+        netns: std::fs::metadata(format!("/proc/{command}/ns/net")).ok().map(|namespace| namespace.ino()),
+        socket: String::new(),
+    }
 }
 
 /// A command, its network, and the caller's terminal.
@@ -45,6 +68,7 @@ struct Session<'a> {
     signals: Signals,
     command: Command,
     stack: Stack,
+    control: Option<Control>,
     names: NameServer<'a>,
     strangers: Strangers,
     network: Fate,
@@ -117,8 +141,14 @@ impl Session<'_> {
     /// Waits for the command's end, and ends what it leaves behind.
     fn supervise(&mut self) -> Result<u8, Error> {
         let code = self.wait_for_command();
-        orphans::end_all(&self.servants(), &self.strangers);
+        let ours: Vec<Pid> = self.processes().collect();
+        orphans::end_all(&ours, &self.strangers);
         code
+    }
+
+    /// The processes that are not the command's.
+    fn processes(&self) -> impl Iterator<Item = Pid> {
+        std::iter::once(self.stack.pid()).chain(self.control.as_ref().map(Control::pid)).chain(self.names.pid())
     }
 
     fn wait_for_command(&mut self) -> Result<u8, Error> {
@@ -128,13 +158,17 @@ impl Session<'_> {
         }
         loop {
             let deadline = if let Fate::Broken(deadline) = self.network { Some(deadline) } else { None };
-            let fds = [Some(self.signals.as_fd()), self.stack.channel().map(AsFd::as_fd), self.names.as_fd()];
-            let [signal, stack, names] = wait(fds, deadline)?;
+            let control = self.control.as_ref().and_then(Control::fd);
+            let fds = [Some(self.signals.as_fd()), self.stack.channel().map(AsFd::as_fd), control, self.names.as_fd()];
+            let [signal, stack, control, names] = wait(fds, deadline)?;
             if names {
                 self.names.act();
             }
             if stack {
                 self.network_ended();
+            }
+            if control {
+                self.hear_control();
             }
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 let _ = kill(self.command.pid, Signal::SIGKILL);
@@ -155,7 +189,7 @@ impl Session<'_> {
 
     /// Looks whether the command has ended, and stops with it when it has stopped.
     fn reap(&mut self) -> Result<Option<u8>, Error> {
-        let known: Vec<_> = self.servants().into_iter().chain([self.command.pid]).collect();
+        let known: Vec<Pid> = self.processes().chain([self.command.pid]).collect();
         orphans::reap(&known);
         loop {
             match waitpid(self.command.pid, Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED)) {
@@ -179,9 +213,15 @@ impl Session<'_> {
         }
     }
 
-    /// The processes that make the network.
-    fn servants(&self) -> Vec<Pid> {
-        std::iter::once(self.stack.pid()).chain(self.names.pid()).collect()
+    /// Somebody at the control socket may want the end: the command is told, as it is when we are.
+    fn hear_control(&mut self) {
+        let Some(control) = &mut self.control else { return };
+        if control.wants_the_end() {
+            tracing::info!("told to end at the control socket");
+            let _ = kill(self.command.pid, Signal::SIGTERM);
+        } else {
+            self.control = None;
+        }
     }
 
     fn network_ended(&mut self) {

@@ -33,13 +33,14 @@ pub(super) struct Stack {
 }
 
 impl Stack {
-    /// Opens the published ports and starts the process, which keeps them and the lines to the name server; it waits for the tap
-    /// device.
+    /// Opens the published ports and starts the process, which keeps them and the lines `dns` to the name server; it waits for the
+    /// tap device. Orders reach it by `orders`.
     pub(super) fn start(
         network: &Network,
         dns: Vec<OwnedFd>,
         log_file: &LogFile,
         presence: Presence,
+        orders: Option<OwnedFd>,
     ) -> Result<Stack, Error> {
         // Only this process may have low ports: the stack has no rights, and the command another network.
         let ports = PublishedPorts::open(network)?;
@@ -50,8 +51,9 @@ impl Stack {
             Fork::Parent(pid) => Ok(Stack { pid, channel: Some(ours), ended: None }),
             Fork::Child => {
                 drop(ours);
-                let served =
-                    catch_unwind(AssertUnwindSafe(|| serve(&theirs, network, (ports, dns), log_file, presence, ids)));
+                let served = catch_unwind(AssertUnwindSafe(|| {
+                    serve(&theirs, network, (ports, dns), orders, log_file, presence, ids)
+                }));
                 let code = match served {
                     Ok(Ok(())) => 0,
                     Ok(Err(text)) => {
@@ -123,6 +125,7 @@ fn serve(
     channel: &Channel,
     network: &Network,
     (ports, dns): (PublishedPorts, Vec<OwnedFd>),
+    orders: Option<OwnedFd>,
     log_file: &LogFile,
     presence: Presence,
     (uid, gid): (u32, u32),
@@ -134,6 +137,7 @@ fn serve(
     keep.extend(log_file.iter().map(|file| file.as_fd()));
     keep.extend(ports.descriptors());
     keep.extend(dns.iter().map(AsFd::as_fd));
+    keep.extend(orders.iter().map(AsFd::as_fd));
     sys::close_others(&keep).map_err(|error| words(&error))?;
     // Terminal signals are for the command; the stack ends when its channel does.
     setsid().map_err(|error| words(&error))?;
@@ -154,5 +158,6 @@ fn serve(
     drop(null);
     let stop = channel.try_clone().map_err(|error| words(&error))?.into_fd();
     channel.send(&Message::Ready).map_err(|error| words(&error))?;
-    rootless::serve(tap, network, ports, dns, stop).map_err(|error| format!("the network stack failed: {error}"))
+    let served = rootless::serve(tap, network, ports, dns, stop, orders);
+    served.map_err(|error| format!("the network stack failed: {error}"))
 }

@@ -9,13 +9,13 @@ use mio::net::TcpStream;
 use mio::unix::SourceFd;
 use mio::{Interest, Registry};
 use nix::errno::Errno;
-use nix::sys::socket::{AddressFamily, SockFlag, SockType, socketpair};
+use nix::sys::socket::{AddressFamily, MsgFlags, SockFlag, SockType, socketpair};
 use rnet_dns::letter::{self, Kind, LETTER_MAX, Writer};
 use rnet_stack::{DATAGRAM_HEADROOM, HostError, RingMemory, Stack};
 
 use super::edge::HostEdge;
 use super::token::Source;
-use crate::sys::letters;
+use crate::sys::packets;
 
 /// Letters that are read before others get their turn.
 const LETTERS_A_TURN: usize = 8;
@@ -66,7 +66,7 @@ impl NameServer {
             return;
         }
         if let Some(line) = &self.line
-            && letters::send(line, self.outbox.bytes(), None).is_err()
+            && packets::send(line.as_fd(), self.outbox.bytes(), &[], MsgFlags::MSG_DONTWAIT).is_err()
         {
             self.lost += 1;
         }
@@ -79,7 +79,8 @@ impl NameServer {
         let flags = SockFlag::SOCK_CLOEXEC | SockFlag::SOCK_NONBLOCK;
         let made = socketpair(AddressFamily::Unix, SockType::Stream, None, flags);
         let (ours, theirs) = made.map_err(|_| HostError::Exhausted)?;
-        letters::send(line, &[Kind::Connection as u8], Some(theirs.as_fd())).map_err(|_| HostError::Exhausted)?;
+        packets::send(line.as_fd(), &[Kind::Connection as u8], &[theirs.as_fd()], MsgFlags::MSG_DONTWAIT)
+            .map_err(|_| HostError::Exhausted)?;
         // What is done to it below is what any connected stream socket can do.
         Ok(TcpStream::from_std(std::net::TcpStream::from(ours)))
     }
@@ -97,7 +98,7 @@ pub fn receive<M: RingMemory>(stack: &mut Stack<M>, edge: &mut HostEdge) -> bool
     let mut more = true;
     for _ in 0..LETTERS_A_TURN {
         let Some(line) = &edge.dns.line else { break };
-        let letter = match letters::receive(line, &mut room.letter) {
+        let letter = match packets::receive(line.as_fd(), &mut room.letter, MsgFlags::MSG_DONTWAIT) {
             Ok((len @ 1.., _)) => room.letter.get(..len).unwrap_or_default(),
             Err(Errno::EAGAIN) => {
                 more = false;

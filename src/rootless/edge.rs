@@ -12,7 +12,7 @@ use tracing::warn;
 
 use super::dns::NameServer;
 use super::host_error::host_error;
-use super::listen::Published;
+use super::listen::{Published, RuleId};
 use super::ping::PingSockets;
 use super::tcp::{Origin, TcpSockets};
 use super::team::Member;
@@ -70,15 +70,25 @@ impl HostEdge {
     }
 
     /// Takes the socket of a client's connection. One that cannot be watched is closed, which its flow finds out.
-    pub fn adopt_tcp(&mut self, flow: FlowId, stream: TcpStream) {
-        if let Err(error) = self.tcp.adopt(flow, stream, Origin::Listener, &self.registry) {
+    pub fn adopt_tcp(&mut self, flow: FlowId, stream: TcpStream, rule: RuleId) {
+        if let Err(error) = self.tcp.adopt(flow, stream, Origin::Listener(rule), &self.registry) {
             warn!(%error, "a client of a published port is lost");
         }
     }
 
     /// Takes the socket of a published UDP port.
     pub fn publish_udp(&mut self, mapping: UdpId, published: Published) -> io::Result<()> {
-        self.udp.adopt(mapping, Family::of(published.to.ip()), published.socket, &self.registry)
+        self.udp.publish(mapping, published, &self.registry)
+    }
+
+    /// Gives the socket of a published UDP port back.
+    pub fn take_udp(&mut self, mapping: UdpId) -> Option<Published> {
+        self.udp.take(mapping, &self.registry)
+    }
+
+    /// What events are waited for with.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
     }
 }
 

@@ -5,14 +5,16 @@ mod arena;
 mod dns;
 mod edge;
 mod error_queue;
+mod holder;
 mod host_error;
 pub mod landlock;
 pub mod listen;
 mod lull;
 mod mail;
+pub mod orders;
 mod outq;
 mod ping;
-mod report;
+pub mod report;
 pub mod sandbox;
 pub mod seccomp;
 mod slots;
@@ -63,9 +65,9 @@ pub enum Error {
 /// The link's own hardware address: locally administered, and the same in every container, as the link is.
 const LINK_MAC: MacAddr = MacAddr([0x52, 0x55, 0x0a, 0x00, 0x02, 0x02]);
 
-/// Serves the queues of a tap device, each by a thread of its own, and the published ports, with a line to the name server for
-/// each queue where there is one, until `stop` is readable or hung
-/// up, or the device is gone.
+/// Serves the queues of a tap device, each by a thread of its own, and the published ports, until `stop` is readable or hung
+/// up, or the device is gone. `dns` has a line to the name server for each queue, or none. Orders come by `orders`, if there is
+/// somebody to give them.
 ///
 /// # Errors
 /// See [`Service::new`] and [`Service::run`].
@@ -75,10 +77,14 @@ pub fn serve(
     ports: PublishedPorts,
     dns: Vec<OwnedFd>,
     stop: OwnedFd,
+    orders: Option<OwnedFd>,
 ) -> Result<(), Error> {
     let service = Service::new(tap, network, ports, dns, stop)?;
     landlock::confine();
     seccomp::confine();
+    if let Some(line) = orders {
+        orders::clerk::start(line, service.handle()).map_err(Error::Thread)?;
+    }
     service.run()
 }
 

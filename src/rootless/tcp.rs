@@ -10,6 +10,7 @@ use rnet_stack::{Close, Family, FlowId, HostError, Readiness};
 use socket2::{Protocol, SockAddr, SockRef, Type};
 
 use super::host_error::host_error;
+use super::listen::RuleId;
 use super::outq::unacknowledged;
 use super::slots::Slots;
 use super::sockets;
@@ -38,6 +39,8 @@ struct Stream {
     nodelay: bool,
     /// Whether urgent bytes stay where they are in the stream.
     inline: bool,
+    /// The rule that the client came by.
+    rule: Option<RuleId>,
 }
 
 impl Stream {
@@ -73,8 +76,8 @@ impl Stream {
 pub enum Origin {
     /// It was made to connect.
     Connect,
-    /// It was accepted, and has got its options from its listener (`listen.rs`).
-    Listener,
+    /// It was accepted by this rule, and has got its options from its listener (`listen.rs`).
+    Listener(RuleId),
     /// Its other end is in another process of ours: it is no TCP connection and has none of its options.
     Local,
 }
@@ -127,9 +130,31 @@ impl TcpSockets {
             Source::Tcp(flow).token(),
             Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY,
         )?;
-        let has_options = origin != Origin::Connect;
-        self.streams.put(flow.0, Stream { socket: stream, sent: false, nodelay: has_options, inline: has_options });
+        let (has_options, rule) = match origin {
+            Origin::Listener(rule) => (true, Some(rule)),
+            Origin::Local => (true, None),
+            Origin::Connect => (false, None),
+        };
+        let stream = Stream { socket: stream, sent: false, nodelay: has_options, inline: has_options, rule };
+        self.streams.put(flow.0, stream);
         Ok(())
+    }
+
+    /// Resets the clients that have come by rules of which `is_gone` is true, and names their flows: each finds its host side
+    /// broken as soon as it is told to look.
+    pub fn drop_clients(&mut self, is_gone: impl Fn(RuleId) -> bool) -> Vec<FlowId> {
+        let gone = self.streams.take_if(|stream| stream.rule.is_some_and(&is_gone));
+        gone.into_iter()
+            .map(|(flow, stream)| {
+                reset(stream.socket);
+                FlowId(flow)
+            })
+            .collect()
+    }
+
+    /// A flow's socket and the rule that its client came by.
+    pub fn stream(&self, flow: FlowId) -> Option<(&TcpStream, Option<RuleId>)> {
+        self.streams.get(flow.0).map(|stream| (&stream.socket, stream.rule))
     }
 
     /// Tells that urgent bytes came: they stay where they are in the stream, as they do for a receiver that does not ask

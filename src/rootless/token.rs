@@ -16,7 +16,7 @@ pub enum Source {
     Udp(UdpId),
     /// An echo mapping's ping socket.
     Ping(PingId),
-    /// The other workers.
+    /// The other workers, or somebody with an order.
     Team,
     /// The name server.
     NameServer,

@@ -16,6 +16,7 @@ use super::edge::HostEdge;
 use super::error_queue;
 use super::listen::PublishedPorts;
 use super::lull::Lull;
+use super::orders::Inbox;
 use super::report::Report;
 use super::tap_turn::{TapReader, TapState};
 use super::tcp;
@@ -79,6 +80,8 @@ pub struct Seat {
     pub poll: Poll,
     /// Its place among others, if there are any.
     pub team: Option<Member>,
+    /// Where it gets orders.
+    pub orders: Inbox,
 }
 
 /// What all workers of a container have in common.
@@ -94,9 +97,10 @@ pub struct Common<'a> {
 /// One packet loop with its stack and its sockets.
 pub struct Worker {
     poll: Poll,
-    stack: Stack<Arena>,
-    edge: HostEdge,
-    listeners: Listeners,
+    pub(super) stack: Stack<Arena>,
+    pub(super) edge: HostEdge,
+    pub(super) listeners: Listeners,
+    orders: Inbox,
     tap: TapReader,
     /// Whether TCP flows wait for another turn.
     flushed: Flushed,
@@ -115,7 +119,7 @@ pub struct Worker {
 impl Worker {
     /// Prepares everything that needs the host's files or may fail.
     pub fn new(seat: Seat, common: &Common<'_>) -> Result<Worker, Error> {
-        let Seat { tap, ports, dns, stop, poll, team } = seat;
+        let Seat { tap, ports, dns, stop, poll, team, orders } = seat;
         let network = common.network;
         let wrap = |operation: &'static str| move |source: io::Error| Error::SetUp { operation, source };
         let offloads =
@@ -139,18 +143,14 @@ impl Worker {
             config.guest_mac = mac;
         }
         let arena = Arena::new(config.limits.buffer_bytes, config.limits.tcp_flows);
-        let listeners = Listeners::new(ports.tcp, &registry).map_err(wrap("watch published ports"))?;
-        let mut stack = Stack::new(config, arena, Instant::ZERO);
+        let stack = Stack::new(config, arena, Instant::ZERO);
         let dns = NameServer::new(dns, &registry).map_err(wrap("watch the name server"))?;
-        let mut edge = HostEdge::new(File::from(tap), registry, network.outbound.clone(), offloads, team, dns);
-        for published in ports.udp {
-            let mapping = stack.udp_publish(published.to, &mut edge);
-            edge.publish_udp(mapping, published).map_err(wrap("watch published ports"))?;
-        }
-        Ok(Worker {
+        let edge = HostEdge::new(File::from(tap), registry, network.outbound.clone(), offloads, team, dns);
+        let mut worker = Worker {
             stack,
             edge,
-            listeners,
+            listeners: Listeners::default(),
+            orders,
             poll,
             tap: TapReader::new(),
             flushed: Flushed::All,
@@ -160,7 +160,9 @@ impl Worker {
             lull: Lull::new(network.busy_poll, Clock::now()),
             stopping: None,
             _stop: stop,
-        })
+        };
+        worker.open_ports(ports).map_err(wrap("watch published ports"))?;
+        Ok(worker)
     }
 
     /// Runs until it is told to stop or the tap device is gone.
@@ -198,7 +200,10 @@ impl Worker {
                         }
                         self.unfinished.ping.push(mapping);
                     }
-                    Some(Source::Team) => self.read_mail(now),
+                    Some(Source::Team) => {
+                        self.read_mail(now);
+                        self.obey();
+                    }
                     Some(Source::NameServer) => self.unfinished.name_server = true,
                     Some(Source::Listener(index)) => self.listeners.ready(index),
                     None => {}
@@ -235,7 +240,7 @@ impl Worker {
         }
     }
 
-    fn now(&self) -> Instant {
+    pub(super) fn now(&self) -> Instant {
         // An i64 of microseconds lasts for 292,000 years.
         Instant::from_micros(self.epoch.elapsed().as_micros() as i64)
     }
@@ -302,11 +307,24 @@ impl Worker {
             return;
         }
         for _ in 0..ACCEPTS_A_TURN {
-            let Some(Accepted { stream, client, to }) = self.listeners.accept() else { return };
-            match self.stack.tcp_accepted(now, client, to, &mut self.edge) {
-                Some(flow) => self.edge.adopt_tcp(flow, stream),
-                None => tcp::reset(stream),
-            }
+            let Some(accepted) = self.listeners.accept() else { return };
+            self.accept(now, accepted);
+        }
+    }
+
+    /// Begins the flow of a client.
+    pub(super) fn accept(&mut self, now: Instant, accepted: Accepted) {
+        let Accepted { stream, client, to, rule } = accepted;
+        match self.stack.tcp_accepted(now, client, to, &mut self.edge) {
+            Some(flow) => self.edge.adopt_tcp(flow, stream, rule),
+            None => tcp::reset(stream),
+        }
+    }
+
+    /// Does what it was ordered to do.
+    fn obey(&mut self) {
+        for order in self.orders.take() {
+            order(self);
         }
     }
 

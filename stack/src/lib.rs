@@ -31,7 +31,7 @@ pub use edge::{
 };
 pub use icmp::HostIcmp;
 pub use share::{Claim, Diverted, Peer};
-pub use stack::{Holdings, Stack};
+pub use stack::{Holdings, Stack, TcpFlow, TcpState, UdpMapping};
 pub use tcp::{Flushed, Readiness, TimestampClock};
 pub use udp::DATAGRAM_HEADROOM;
 

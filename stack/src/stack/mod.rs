@@ -2,6 +2,7 @@
 
 mod batch;
 mod inbound;
+mod list;
 mod packet;
 
 use std::net::{IpAddr, SocketAddr};
@@ -17,6 +18,8 @@ use crate::neighbour::{ADVERTISE_INTERVAL, Link};
 use crate::share::{Arrival, Diverted};
 use crate::tcp::{Flushed, Readiness, TcpFlows};
 use crate::udp::UdpFlows;
+
+pub use list::{TcpFlow, TcpState, UdpMapping};
 
 /// One container's network, as seen from its link.
 ///

@@ -1,6 +1,7 @@
 //! UDP: one host socket for each address and port of the container's, whoever it talks to (RFC 4787 section 4.1).
 
 mod clients;
+mod published;
 
 use std::net::{IpAddr, SocketAddr};
 
@@ -79,18 +80,6 @@ pub(crate) struct UdpFlows {
 impl UdpFlows {
     pub(crate) fn new(limit: usize, seed: u64) -> UdpFlows {
         UdpFlows { mappings: Mappings::new(limit, seed), clients: Clients::new(limit, seed) }
-    }
-
-    /// Makes the mapping of a host port that is published to the container's end `guest`; its socket is open already.
-    pub(crate) fn publish<E: Edge>(&mut self, guest: SocketAddr, edge: &mut E) -> UdpId {
-        let key = |via| Key { guest: guest.ip(), port: guest.port(), via };
-        let further = (0..).map(Via::Further);
-        let via = std::iter::once(Via::Direct).chain(further).find(|&via| self.mappings.find(&key(via)).is_none());
-        let key = key(via.unwrap_or(Via::Direct));
-        // Nobody else can have it: the container has not sent anything yet.
-        let _ = edge.claim(&key.claim());
-        let mapping = Mapping { published: true, answered: true, peers: Peers::Many };
-        UdpId(self.mappings.insert_permanent(key, mapping))
     }
 
     /// Carries a datagram from the container to the host.
