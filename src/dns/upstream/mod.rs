@@ -116,7 +116,8 @@ impl Upstream {
     async fn ask(&self, query: &Query<'_>, via: Via) -> io::Result<Fetched> {
         match &self.speaks {
             Speaks::Plain(plain) => plain.ask(query, via).await,
-            Speaks::Encrypted(encrypted) => encrypted.ask(query).await,
+            // Its future is large, and not to be moved about with those of the others.
+            Speaks::Encrypted(encrypted) => Box::pin(encrypted.ask(query)).await,
         }
     }
 }

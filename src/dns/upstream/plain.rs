@@ -62,14 +62,15 @@ impl Plain {
     pub async fn ask(&self, query: &Query<'_>, via: Via) -> io::Result<Fetched> {
         let message = query.upstream(self.common.random.number()?);
         if via == Via::Tcp {
-            let full = self.ask_tcp(&message).await?;
+            let full = Box::pin(self.ask_tcp(&message)).await?;
             return Ok(Fetched { full, short: None });
         }
         let reply = self.ask_udp(&message).await?;
         if wire::flags(&reply).is_none_or(|flags| flags & flag::TC == 0) {
             return Ok(Fetched { full: reply, short: None });
         }
-        match self.ask_tcp(&message).await {
+        // Seldom enough not to make room for it in every query's future.
+        match Box::pin(self.ask_tcp(&message)).await {
             Ok(full) => Ok(Fetched { full, short: Some(reply) }),
             // The client may have more luck, or be content.
             Err(_) => Ok(Fetched { full: reply, short: None }),
@@ -118,10 +119,12 @@ impl Plain {
     /// A socket at a port that nobody can guess.
     fn take(&self) -> io::Result<Used> {
         let mut idle = self.idle.borrow_mut();
-        idle.retain(|used| used.since.elapsed() < LIFE);
-        if !idle.is_empty() {
+        while !idle.is_empty() {
             let at = usize::from(self.common.random.number()?) % idle.len();
-            return Ok(idle.swap_remove(at));
+            let used = idle.swap_remove(at);
+            if used.since.elapsed() < LIFE {
+                return Ok(used);
+            }
         }
         let socket = socket::open(&self.common.outbound, self.address, Type::DGRAM)?;
         socket.connect(&SockAddr::from(self.address))?;
