@@ -209,7 +209,7 @@ impl Forwarder {
         let domain = self.routes.group(query.name());
         let group = self.group(query);
         let fetched = match &key {
-            None => group.ask(query, via).await.map(Rc::new),
+            None => Box::pin(group.ask(query, via)).await.map(Rc::new),
             Some(key) => self.fetch(&group, domain.is_none(), query, key, via).await,
         };
         let fetched = match fetched {
