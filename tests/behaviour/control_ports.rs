@@ -373,14 +373,15 @@ fn a_long_range_is_one_rule(bed: &Bed) {
     let started = std::time::Instant::now();
     bed.run_argv(&options, &["true"]).ok();
     let took = started.elapsed();
-    assert!(took < std::time::Duration::from_secs(2), "{count} ports took {took:?}");
+    // A quarter of a second of processor time, but other tests want the processors too, and this is no optimised build.
+    assert!(took < std::time::Duration::from_secs(5), "{count} ports took {took:?}");
     let server = start(bed, "-4");
     client(
         bed,
         &format!(
             "start = time.monotonic(); ok(PATH, 'forward.add', forwards=['20000-{last}/udp']); took = time.monotonic() - start
-check(took < 4, took); equal(specs(PATH), ['20000-{last}/udp']); equal(ok(PATH, 'stats')['holdings']['udp_mappings'], {count})
-start = time.monotonic(); ok(PATH, 'forward.remove', forwards=['20000-{last}/udp']); check(time.monotonic() - start < 2)
+check(took < 8, took); equal(specs(PATH), ['20000-{last}/udp']); equal(ok(PATH, 'stats')['holdings']['udp_mappings'], {count})
+start = time.monotonic(); ok(PATH, 'forward.remove', forwards=['20000-{last}/udp']); check(time.monotonic() - start < 5)
 equal(ok(PATH, 'stats')['holdings']['udp_mappings'], 0)
 fails(PATH, 'descriptors', ['ulimit -Hn'], 'forward.add', forwards=['1024-65535', '1024-65535/udp']) if {hard} < 100000 else None"
         ),
