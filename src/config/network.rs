@@ -6,7 +6,7 @@ use std::time::Duration;
 pub use rnet_stack::Limits;
 use rnet_stack::frame::MacAddr;
 
-use super::Publish;
+use super::{Auto, Expose, Publish};
 
 /// More threads than this have nothing to do: one carries several gigabits a second.
 pub const THREADS_MAX: usize = 16;
@@ -35,6 +35,12 @@ pub struct Network {
     pub dns_upstream: Option<SocketAddr>,
     /// The container's ports that are reached at the host's.
     pub publish: Vec<Publish>,
+    /// The container's ports that are reached at the host's as long as something listens there.
+    pub auto: Auto,
+    /// The host's loopback ports that are reached at the container's loopback.
+    pub expose: Vec<Expose>,
+    /// Whom clients of published TCP ports on the host's loopback appear as.
+    pub loopback_source: LoopbackSource,
     /// Bounds on what the container can make rnet hold.
     pub limits: Limits,
     /// Threads that carry packets, each with a queue of the tap device and an equal part of the limits; from 1 to
@@ -42,6 +48,16 @@ pub struct Network {
     pub threads: usize,
     /// How long after a packet the next one is looked for without sleeping; zero to [`BUSY_POLL_MAX`].
     pub busy_poll: Duration,
+}
+
+/// Whom clients on the host's loopback appear as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LoopbackSource {
+    /// The gateway, as all that is beyond it.
+    #[default]
+    Gateway,
+    /// The container itself, where their connections need not pass the TCP/IP stack.
+    Container,
 }
 
 /// The container's subnet in one address family.

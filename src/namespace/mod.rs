@@ -2,8 +2,10 @@
 //!
 //! Three processes take part. The *supervisor* is the one that the caller started: it holds nothing but the ends of two
 //! sockets and waits. The *stack* serves the tap device from the host's network namespace, locked up. The third is in the
-//! container's namespaces: it makes the device, hands it over, and becomes the command (`run`) or ends (`attach`).
+//! container's namespaces: it makes the device, hands it over, and becomes the command (`run`) or ends (`attach`). A fourth, the
+//! *agent*, stays there, when ports are published or exposed.
 
+mod agent;
 mod attach;
 mod channel;
 mod command;
@@ -15,7 +17,6 @@ mod join;
 mod link;
 mod mapping;
 mod mounts;
-mod netlink;
 mod orphans;
 mod pid_file;
 mod run;

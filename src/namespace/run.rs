@@ -6,14 +6,19 @@ use std::time::{Duration, Instant};
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, raise};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
 
-use crate::config::{Presence, Run};
+use crate::agent;
+use crate::config::{Presence, Run, Target};
 use crate::log;
+use crate::sys::packets;
 
+use super::agent::Agent;
 use super::channel::Message;
 use super::command::Command;
 use super::error::{Error, Step};
 use super::hints;
+use super::join::Namespaces;
 use super::mapping;
 use super::orphans::{self, Strangers};
 use super::signals::Signals;
@@ -30,9 +35,18 @@ pub fn run(run: &Run) -> Result<u8, Error> {
     let signals = Signals::take()?;
     let strangers = orphans::adopt().step("adopt the command's orphans")?;
     let command = Command::start(run)?;
-    let stack = Stack::start(&run.network, &log_file, Presence::Foreground, None)?;
+    let (for_stack, for_agent) =
+        agent::is_wanted(&run.network).then(packets::pair).transpose().step("make a socket pair")?.unzip();
+    let stack = Stack::start(&run.network, &log_file, Presence::Foreground, None, for_stack)?;
     maps.write(command.pid)?;
-    let mut session = Session { signals, command, stack, strangers, network: Fate::Serving };
+    let agent = match for_agent {
+        Some(link) => {
+            let (namespaces, _) = Namespaces::open(&Target::Process(command.pid.as_raw()))?;
+            Some(Agent::start(&namespaces, &run.network, link)?)
+        }
+        None => None,
+    };
+    let mut session = Session { signals, command, stack, agent, strangers, network: Fate::Serving };
     session.set_up()?;
     session.supervise()
 }
@@ -42,6 +56,7 @@ struct Session {
     signals: Signals,
     command: Command,
     stack: Stack,
+    agent: Option<Agent>,
     strangers: Strangers,
     network: Fate,
 }
@@ -64,10 +79,21 @@ impl Session {
     fn set_up(&mut self) -> Result<(), Error> {
         self.command.channel.send(&Message::Go).step("start the set-up")?;
         let mut is_released = false;
+        let mut is_served = false;
+        let mut preparing = self.agent.is_some();
         loop {
-            let fds =
-                [Some(self.signals.as_fd()), Some(self.command.channel.as_fd()), self.stack.channel().map(AsFd::as_fd)];
-            let [signal, command, stack] = wait(fds, None)?;
+            let agent = self.agent.as_ref().filter(|_| preparing);
+            let fds = [
+                Some(self.signals.as_fd()),
+                Some(self.command.channel.as_fd()),
+                self.stack.channel().map(AsFd::as_fd),
+                agent.and_then(Agent::channel).map(AsFd::as_fd),
+            ];
+            let [signal, command, stack, prepared] = wait(fds, None)?;
+            if let Some(agent) = agent.filter(|_| prepared) {
+                agent.is_ready()?;
+                preparing = false;
+            }
             if signal {
                 while let Some(received) = self.signals.next()? {
                     if is_released {
@@ -86,10 +112,7 @@ impl Session {
                     .step("hear the network stack")?
                     .flatten()
                 {
-                    Some(Message::Ready) => {
-                        self.command.channel.send(&Message::Go).step("start the command")?;
-                        is_released = true;
-                    }
+                    Some(Message::Ready) => is_served = true,
                     Some(Message::Failed(text)) => return Err(Error::Reported(hints::explain(text))),
                     _ => return Err(Error::Lost("the network stack")),
                 }
@@ -102,6 +125,10 @@ impl Session {
                     _ => return Err(Error::Lost("the command's process")),
                 }
             }
+            if is_served && !preparing && !is_released {
+                self.command.channel.send(&Message::Go).step("start the command")?;
+                is_released = true;
+            }
         }
     }
 
@@ -113,8 +140,13 @@ impl Session {
     /// Waits for the command's end, and ends what it leaves behind.
     fn supervise(&mut self) -> Result<u8, Error> {
         let code = self.wait_for_command();
-        orphans::end_all(self.stack.pid(), &self.strangers);
+        orphans::end_all(&self.own(), &self.strangers);
         code
+    }
+
+    /// The processes that serve the network.
+    fn own(&self) -> Vec<Pid> {
+        std::iter::once(self.stack.pid()).chain(self.agent.as_ref().map(Agent::pid)).collect()
     }
 
     fn wait_for_command(&mut self) -> Result<u8, Error> {
@@ -147,7 +179,9 @@ impl Session {
 
     /// Looks whether the command has ended, and stops with it when it has stopped.
     fn reap(&mut self) -> Result<Option<u8>, Error> {
-        orphans::reap(&[self.command.pid, self.stack.pid()]);
+        let mut known = self.own();
+        known.push(self.command.pid);
+        orphans::reap(&known);
         loop {
             match waitpid(self.command.pid, Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED)) {
                 Ok(WaitStatus::Exited(_, code)) => {
