@@ -80,7 +80,8 @@ impl Ports {
 
 fn bits(words: impl Iterator<Item = u64>) -> impl Iterator<Item = Port> {
     words.zip(0usize..).flat_map(|(word, place)| {
-        let set_bits = std::iter::successors(Some(word), |word| Some(word & (word - 1))).take_while(|word| *word != 0);
+        let set_bits =
+            std::iter::successors(Some(word), |word| Some(word & word.wrapping_sub(1))).take_while(|word| *word != 0);
         set_bits.filter_map(move |word| {
             let number = (place % WORDS) as u32 * 64 + word.trailing_zeros();
             Port::in_set((place / WORDS) as u8, number as u16)

@@ -7,23 +7,26 @@ use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use rnet_stack::Family;
+use nix::time::{ClockId, clock_gettime};
 use tracing::debug;
 
 use super::ports::{Port, Ports};
 use super::sockets;
-use super::source::{self, Source};
+use super::source::Source;
 use super::survey::Survey;
 use super::translation::Translation;
 use super::wire::{News, Order, in_families, send};
 use crate::config::{Network, Protocol};
 
 /// How often the ports are looked at: at first and while they change, and when they have been the same for long.
-const PERIOD_MIN: Duration = Duration::from_millis(20);
-const PERIOD_MAX: Duration = Duration::from_millis(50);
+const PERIOD_MIN: Duration = Duration::from_millis(5);
+const PERIOD_MAX: Duration = Duration::from_millis(25);
 
 /// A look is taken so many times as rarely as it takes time: where there are many sockets it is a burden.
-const BURDEN: u32 = 500;
+const BURDEN: u32 = 200;
+
+/// How often it is looked whether addresses are translated.
+const TRANSLATION_PERIOD: Duration = Duration::from_millis(200);
 
 /// An exposed port that cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -38,14 +41,13 @@ pub struct Error {
 pub struct Inside {
     link: OwnedFd,
     source: Source,
-    names: [(Family, Option<std::net::IpAddr>); 2],
     /// `None` when nobody wants to know, or the kernel cannot tell.
     survey: Option<Survey>,
     translation: Translation,
     told: Ports,
     found: Ports,
-    /// What was said of translation last.
-    translated: Option<bool>,
+    /// What was said of translation last, and until when that holds.
+    translated: Option<(bool, Instant)>,
 }
 
 impl Inside {
@@ -60,7 +62,6 @@ impl Inside {
                 expose_port(&link, expose.protocol, number)?;
             }
         }
-        let names = [Family::V4, Family::V6].map(|family| (family, source::name(network, family)));
         let publishes = |protocol| network.publish.iter().any(|rule| rule.protocol == protocol);
         let tcp = publishes(Protocol::Tcp) || network.auto.follows(Protocol::Tcp);
         let wanted: Vec<Protocol> = [(Protocol::Tcp, tcp), (Protocol::Udp, network.auto.follows(Protocol::Udp))]
@@ -71,7 +72,6 @@ impl Inside {
         Ok(Inside {
             link,
             source: Source::set_up(network),
-            names,
             survey,
             translation: Translation::open(),
             told: Ports::default(),
@@ -87,10 +87,11 @@ impl Inside {
         loop {
             let now = Instant::now();
             if self.survey.is_some() && now >= next {
-                match self.look() {
+                let before = processor_time();
+                match self.look(now) {
                     Ok(changed) => {
-                        period = if changed { PERIOD_MIN } else { (period * 5 / 4).min(PERIOD_MAX) };
-                        next = now + period.max(now.elapsed() * BURDEN);
+                        period = if changed { PERIOD_MIN } else { (period * 51 / 50).min(PERIOD_MAX) };
+                        next = now + period.max(processor_time().saturating_sub(before) * BURDEN);
                     }
                     Err(errno) => {
                         debug!("ports inside cannot be looked at: {}", errno.desc());
@@ -129,11 +130,11 @@ impl Inside {
             Err(Errno::EAGAIN) => return Ok(()),
             Err(errno) => return Err(errno),
         };
-        let name = self.names.iter().find_map(|(of, name)| name.filter(|_| *of == family));
         let mut made = Vec::with_capacity(count.into());
-        if let Some(name) = name.filter(|_| self.source.has(family)) {
+        if self.source.has(family) {
+            let name = self.source.name();
             for _ in 0..count {
-                match sockets::ready(name) {
+                match sockets::ready(family, name) {
                     Ok(socket) => made.push(socket),
                     Err(error) => {
                         debug!(%error, "a socket for clients on the host's loopback cannot be had");
@@ -142,25 +143,38 @@ impl Inside {
                 }
             }
         }
-        send(self.link.as_fd(), &News::Sockets(family, made))
+        send(self.link.as_fd(), &News::Sockets(family, made.len() as u8, made))
     }
 
     /// Looks at the ports and tells what has changed; says whether anything has.
-    fn look(&mut self) -> nix::Result<bool> {
+    fn look(&mut self, now: Instant) -> nix::Result<bool> {
         let Some(survey) = &mut self.survey else { return Ok(false) };
         survey.take(&mut self.found)?;
         let changes: Vec<(Port, bool)> = self.told.changes(&self.found).collect();
-        let translated = self.translation.is_there();
-        if !changes.is_empty() {
+        let translated = match self.translated {
+            Some((translated, until)) if until > now => translated,
+            _ => self.translation.is_there(now),
+        };
+        let changed = !changes.is_empty();
+        if changed {
             send(self.link.as_fd(), &News::Ports(changes))?;
             std::mem::swap(&mut self.told, &mut self.found);
-        } else if self.translated == Some(translated) {
+        }
+        let before = self.translated.map(|(before, _)| before);
+        if self.translated.is_none_or(|(_, until)| until <= now) {
+            self.translated = Some((translated, now + TRANSLATION_PERIOD));
+        }
+        if !changed && before == Some(translated) {
             return Ok(false);
         }
-        self.translated = Some(translated);
         send(self.link.as_fd(), &News::Surveyed { translated })?;
         Ok(true)
     }
+}
+
+/// What this thread has used of the processor.
+fn processor_time() -> Duration {
+    clock_gettime(ClockId::CLOCK_THREAD_CPUTIME_ID).map(Duration::from).unwrap_or_default()
 }
 
 /// Opens an exposed port in the families that the container has at its loopback, in one at least.

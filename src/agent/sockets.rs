@@ -10,27 +10,28 @@ use socket2::{Domain, Socket, Type};
 
 use super::ports::Port;
 use super::source::MARK;
-use crate::config::Protocol;
+use crate::config::{LoopbackSource, Protocol};
 
 /// Connections that wait to be accepted.
 const BACKLOG: i32 = 4096;
 
-/// A TCP socket that is ready to connect to the container's address over its loopback device, under the name of `source`.
-pub(super) fn ready(source: std::net::IpAddr) -> io::Result<OwnedFd> {
-    let address = SocketAddr::new(source, 0);
-    let kind = Type::STREAM.nonblocking().cloexec();
-    let socket = Socket::new(Domain::for_address(address), kind, Some(socket2::Protocol::TCP))?;
-    match address {
-        SocketAddr::V4(_) => socket.set_ip_transparent_v4(true)?,
-        SocketAddr::V6(_) => socket.set_ip_transparent_v6(true)?,
+/// A TCP socket that can be bound to its name, and connect to the container's address over the loopback device there.
+pub(super) fn ready(family: Family, name: LoopbackSource) -> io::Result<OwnedFd> {
+    let domain = if family == Family::V4 { Domain::IPV4 } else { Domain::IPV6 };
+    let socket = Socket::new(domain, Type::STREAM.nonblocking().cloexec(), Some(socket2::Protocol::TCP))?;
+    if name == LoopbackSource::Gateway {
+        match family {
+            Family::V4 => socket.set_ip_transparent_v4(true)?,
+            Family::V6 => socket.set_ip_transparent_v6(true)?,
+        }
+        socket.set_mark(MARK)?;
+        socket.bind_device(Some(b"lo"))?;
     }
-    socket.set_mark(MARK)?;
-    socket.bind_device(Some(b"lo"))?;
-    // A port is chosen when it connects, so that only the pair of both ends need be unique.
+    // Only the pair of both ends need be unique: not the port that it is bound to, nor the one that it gets otherwise.
+    socket.set_reuse_address(true)?;
     setsockopt(&socket, sockopt::IpBindAddressNoPort, &true)?;
     socket.set_tcp_nodelay(true)?;
     socket.set_out_of_band_inline(true)?;
-    socket.bind(&address.into())?;
     Ok(socket.into())
 }
 

@@ -6,7 +6,6 @@
 //! second (tcp_tw_reuse).
 
 use std::fs;
-use std::net::IpAddr;
 
 use netlink_packet_route::route::{RouteAttribute, RouteHeader, RouteMessage, RouteProtocol, RouteScope, RouteType};
 use netlink_packet_route::rule::{RuleAction, RuleAttribute, RuleMessage};
@@ -16,7 +15,7 @@ use nix::net::if_::if_nametoindex;
 use rnet_stack::Family;
 use tracing::debug;
 
-use crate::config::Network;
+use crate::config::{LoopbackSource, Network};
 use crate::sys::netlink::Netlink;
 
 /// The mark, and the number of the table. It has none of the bits that kube-proxy and the like use.
@@ -33,12 +32,21 @@ pub(super) struct Source {
     netlink: Option<Netlink>,
     families: Vec<Family>,
     device: u32,
+    name: LoopbackSource,
 }
 
 impl Source {
     /// Sets all up, for the families that the container has.
     pub(super) fn set_up(network: &Network) -> Source {
-        let mut source = Source { netlink: None, families: Vec::new(), device: 1 };
+        let name = network.loopback_source;
+        let mut source = Source { netlink: None, families: Vec::new(), device: 1, name };
+        let has = [(Family::V4, network.ipv4.is_some()), (Family::V6, network.ipv6.is_some())];
+        let has = has.into_iter().filter(|(_, has)| *has).map(|(family, _)| family);
+        if name == LoopbackSource::Container {
+            // Its own address needs nothing of that.
+            source.families = has.collect();
+            return source;
+        }
         for name in SETTINGS {
             if let Err(error) = fs::write(format!("/proc/sys/net/{name}"), "1")
                 && !(name.starts_with("ipv6") && network.ipv6.is_none())
@@ -49,8 +57,7 @@ impl Source {
         }
         source.device = if_nametoindex("lo").unwrap_or(1);
         source.netlink = Netlink::open().ok();
-        let has = [(Family::V4, network.ipv4.is_some()), (Family::V6, network.ipv6.is_some())];
-        for (family, _) in has.into_iter().filter(|(_, has)| *has) {
+        for family in has {
             match source.add(family) {
                 Ok(()) => source.families.push(family),
                 Err(errno) => debug!(
@@ -60,6 +67,11 @@ impl Source {
             }
         }
         source
+    }
+
+    /// Whose name the sockets are to have.
+    pub(super) fn name(&self) -> LoopbackSource {
+        self.name
     }
 
     /// Whether it works in a family.
@@ -123,16 +135,4 @@ fn route(family: Family, device: u32) -> RouteMessage {
     route.header.kind = RouteType::Local;
     route.attributes = vec![RouteAttribute::Table(MARK), RouteAttribute::Oif(device)];
     route
-}
-
-/// Whom clients on the host's loopback appear as.
-pub(super) fn name(network: &Network, family: Family) -> Option<IpAddr> {
-    use crate::config::LoopbackSource::{Container, Gateway};
-    let (v4, v6) = (network.ipv4, network.ipv6);
-    match (family, network.loopback_source) {
-        (Family::V4, Gateway) => v4.map(|subnet| subnet.gateway.into()),
-        (Family::V4, Container) => v4.map(|subnet| subnet.address.into()),
-        (Family::V6, Gateway) => v6.map(|subnet| subnet.gateway.into()),
-        (Family::V6, Container) => v6.map(|subnet| subnet.address.into()),
-    }
 }

@@ -13,12 +13,14 @@ use super::ports::{Port, Ports};
 use crate::config::{Network, Protocol};
 
 /// linux/sock_diag.h, linux/netlink.h
+const TCPDIAG_GETSOCK: u16 = 18;
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const NLM_F_REQUEST_DUMP: u16 = 0x301;
 const NLMSG_HEADER: usize = 16;
-/// linux/inet_diag.h: sizes of `inet_diag_req_v2` and `inet_diag_msg`, and the attribute that tells of IPV6_V6ONLY.
+/// linux/inet_diag.h: sizes of `inet_diag_req`, `inet_diag_req_v2` and `inet_diag_msg`, and the attribute that tells of IPV6_V6ONLY.
+const REQUEST_TCP: usize = 60;
 const REQUEST: usize = 56;
 const SOCKET: usize = 72;
 const INET_DIAG_SKV6ONLY: u16 = 11;
@@ -60,27 +62,20 @@ impl Survey {
     pub(super) fn take(&mut self, ports: &mut Ports) -> nix::Result<()> {
         ports.clear();
         for place in 0..self.wanted.len() {
-            for family in [libc::AF_INET, libc::AF_INET6] {
-                self.dump(family as u8, self.wanted[place], ports)?;
+            match self.wanted[place] {
+                Protocol::Tcp => self.dump(&request_tcp(), Protocol::Tcp, ports)?,
+                Protocol::Udp => {
+                    for family in [libc::AF_INET, libc::AF_INET6] {
+                        self.dump(&request_udp(family as u8), Protocol::Udp, ports)?;
+                    }
+                }
             }
         }
         Ok(())
     }
 
-    fn dump(&mut self, family: u8, protocol: Protocol, ports: &mut Ports) -> nix::Result<()> {
-        let (number, state) = match protocol {
-            Protocol::Tcp => (libc::IPPROTO_TCP, LISTEN),
-            Protocol::Udp => (libc::IPPROTO_UDP, CLOSE),
-        };
-        let mut request = Vec::with_capacity(NLMSG_HEADER + REQUEST);
-        request.extend(((NLMSG_HEADER + REQUEST) as u32).to_ne_bytes());
-        request.extend(SOCK_DIAG_BY_FAMILY.to_ne_bytes());
-        request.extend(NLM_F_REQUEST_DUMP.to_ne_bytes());
-        request.extend([0; 8]);
-        request.extend([family, number as u8, 0, 0]);
-        request.extend((1u32 << state).to_ne_bytes());
-        request.resize(NLMSG_HEADER + REQUEST, 0);
-        self.socket.send(&request, 0).map_err(errno)?;
+    fn dump(&mut self, request: &[u8], protocol: Protocol, ports: &mut Ports) -> nix::Result<()> {
+        self.socket.send(request, 0).map_err(errno)?;
         loop {
             self.buffer.clear();
             self.socket.recv(&mut self.buffer, 0).map_err(errno)?;
@@ -118,6 +113,33 @@ impl Survey {
             }
         }
     }
+}
+
+/// All TCP sockets that listen, of both families at once, which only the older request does (`inet_diag_req`).
+fn request_tcp() -> Vec<u8> {
+    let mut request = header(TCPDIAG_GETSOCK, REQUEST_TCP);
+    request.resize(NLMSG_HEADER + REQUEST_TCP - 8, 0);
+    request.extend((1u32 << LISTEN).to_ne_bytes());
+    request.extend([0; 4]);
+    request
+}
+
+/// The UDP sockets of a family that are not connected (`inet_diag_req_v2`).
+fn request_udp(family: u8) -> Vec<u8> {
+    let mut request = header(SOCK_DIAG_BY_FAMILY, REQUEST);
+    request.extend([family, libc::IPPROTO_UDP as u8, 0, 0]);
+    request.extend((1u32 << CLOSE).to_ne_bytes());
+    request.resize(NLMSG_HEADER + REQUEST, 0);
+    request
+}
+
+fn header(kind: u16, length: usize) -> Vec<u8> {
+    let mut header = Vec::with_capacity(NLMSG_HEADER + length);
+    header.extend(((NLMSG_HEADER + length) as u32).to_ne_bytes());
+    header.extend(kind.to_ne_bytes());
+    header.extend(NLM_F_REQUEST_DUMP.to_ne_bytes());
+    header.extend([0; 8]);
+    header
 }
 
 /// The first message: its type, its body, and what follows it.

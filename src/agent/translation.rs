@@ -65,7 +65,7 @@ impl Translation {
     }
 
     /// Whether there are such rules now.
-    pub(super) fn is_there(&mut self) -> bool {
+    pub(super) fn is_there(&mut self, now: Instant) -> bool {
         if let Some(netlink) = &self.netlink {
             match generation(netlink) {
                 None => self.netlink = None,
@@ -76,7 +76,6 @@ impl Translation {
                 }
             }
         }
-        let now = Instant::now();
         if now >= self.next_old {
             self.next_old = now + OLD_PERIOD;
             self.by_iptables = ["ip_tables_names", "ip6_tables_names"].iter().any(|name| self.names_nat(name));

@@ -29,8 +29,8 @@ pub enum Order {
 /// What the agent tells.
 #[derive(Debug)]
 pub enum News {
-    /// Sockets that are ready to connect; none when they cannot be had.
-    Sockets(Family, Vec<OwnedFd>),
+    /// So many sockets that are ready to connect; none when they cannot be had. Fewer arrive when descriptors are short.
+    Sockets(Family, u8, Vec<OwnedFd>),
     /// The socket of an exposed port at the container's loopback: listening (TCP) or bound (UDP).
     Exposed(Port, OwnedFd),
     /// Ports that have come into use, or are no longer.
@@ -67,8 +67,8 @@ impl Order {
 pub fn send(to: BorrowedFd<'_>, news: &News) -> nix::Result<()> {
     let send = |bytes: &[u8], fds: &[BorrowedFd<'_>]| packets::send(to, bytes, fds, MsgFlags::empty());
     match news {
-        News::Sockets(family, sockets) => {
-            send(&[b's', letter(*family)], &sockets.iter().map(AsFd::as_fd).collect::<Vec<_>>())
+        News::Sockets(family, count, sockets) => {
+            send(&[b's', letter(*family), *count], &sockets.iter().map(AsFd::as_fd).collect::<Vec<_>>())
         }
         News::Exposed(port, socket) => {
             let [high, low] = port.number.to_be_bytes();
@@ -97,7 +97,7 @@ pub fn receive(from: BorrowedFd<'_>) -> nix::Result<Option<News>> {
     let port = |set: u8, high: u8, low: u8| Port::in_set(set, u16::from_be_bytes([high, low])).ok_or(Errno::EBADMSG);
     Ok(Some(match buffer.get(..length).unwrap_or_default() {
         [] => return Ok(None),
-        [b's', family] => News::Sockets(family_of(*family)?, fds),
+        [b's', family, count] => News::Sockets(family_of(*family)?, *count, fds),
         [b'x', set, high, low] => News::Exposed(port(*set, *high, *low)?, fds.pop().ok_or(Errno::EBADMSG)?),
         [b'p', changes @ ..] => News::Ports(
             changes
@@ -150,7 +150,7 @@ mod tests {
         send(a.as_fd(), &News::Ports(changes.clone())).unwrap();
         send(a.as_fd(), &News::Surveyed { translated: true }).unwrap();
         send(a.as_fd(), &News::Exposed(changes[9].0, std::fs::File::open("/dev/null").unwrap().into())).unwrap();
-        send(a.as_fd(), &News::Sockets(Family::V4, Vec::new())).unwrap();
+        send(a.as_fd(), &News::Sockets(Family::V4, 0, Vec::new())).unwrap();
         send(a.as_fd(), &News::Over).unwrap();
         drop(a);
         let mut told = Vec::new();
@@ -161,7 +161,7 @@ mod tests {
         assert_eq!(told, changes);
         assert!(matches!(receive(b.as_fd()), Ok(Some(News::Surveyed { translated: true }))));
         assert!(matches!(receive(b.as_fd()), Ok(Some(News::Exposed(port, _))) if port == changes[9].0));
-        assert!(matches!(receive(b.as_fd()), Ok(Some(News::Sockets(Family::V4, sockets))) if sockets.is_empty()));
+        assert!(matches!(receive(b.as_fd()), Ok(Some(News::Sockets(Family::V4, 0, sockets))) if sockets.is_empty()));
         assert!(matches!(receive(b.as_fd()), Ok(Some(News::Over))));
         assert!(matches!(receive(b.as_fd()), Ok(None)));
     }

@@ -1,8 +1,9 @@
 //! One container network as the rootless backend provides it.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
+use rnet_stack::Family;
 pub use rnet_stack::Limits;
 use rnet_stack::frame::MacAddr;
 
@@ -48,6 +49,19 @@ pub struct Network {
     pub threads: usize,
     /// How long after a packet the next one is looked for without sleeping; zero to [`BUSY_POLL_MAX`].
     pub busy_poll: Duration,
+}
+
+impl Network {
+    /// Whom clients of published TCP ports on the host's loopback appear as, where their connections are spliced.
+    pub fn loopback_name(&self, family: Family) -> Option<IpAddr> {
+        use LoopbackSource::{Container, Gateway};
+        match (family, self.loopback_source) {
+            (Family::V4, Gateway) => self.ipv4.map(|subnet| subnet.gateway.into()),
+            (Family::V4, Container) => self.ipv4.map(|subnet| subnet.address.into()),
+            (Family::V6, Gateway) => self.ipv6.map(|subnet| subnet.gateway.into()),
+            (Family::V6, Container) => self.ipv6.map(|subnet| subnet.address.into()),
+        }
+    }
 }
 
 /// Whom clients on the host's loopback appear as.

@@ -94,11 +94,6 @@ impl Entrance {
             && self.listening[family].get(word).is_some_and(|word| word.load(Ordering::Relaxed) & bit != 0)
     }
 
-    /// Whether all that the container has sent has been passed on.
-    pub fn is_settled(&self) -> bool {
-        self.unsettled.load(Ordering::Acquire) == 0
-    }
-
     /// What the splicer holds and has done, as it last said.
     pub fn counted(&self) -> Counted {
         Counted {

@@ -2,7 +2,7 @@
 
 use nix::errno::Errno;
 use rnet_stack::Family;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use tracing::{debug, warn};
 
 use super::splicer::Splicer;
@@ -29,7 +29,7 @@ impl Splicer {
         loop {
             let Some(agent) = &self.agent else { return };
             match receive(agent.as_fd()) {
-                Ok(Some(News::Sockets(family, sockets))) => self.sockets_arrived(family, sockets),
+                Ok(Some(News::Sockets(family, made, sockets))) => self.sockets_arrived(family, made, sockets),
                 Ok(Some(News::Exposed(port, socket))) => self.expose(port, socket),
                 Ok(Some(News::Ports(changes))) => self.knowledge.changes.extend(changes),
                 Ok(Some(News::Surveyed { translated })) => self.surveyed(translated),
@@ -51,8 +51,8 @@ impl Splicer {
         }
     }
 
-    fn sockets_arrived(&mut self, family: Family, sockets: Vec<std::os::fd::OwnedFd>) {
-        let had = self.stock.arrived(family, sockets);
+    fn sockets_arrived(&mut self, family: Family, made: u8, sockets: Vec<OwnedFd>) {
+        let had = self.stock.arrived(family, made, sockets);
         let knows = self.knowledge.families.contains(&family);
         if had && !knows {
             self.knowledge.families.push(family);

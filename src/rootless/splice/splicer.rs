@@ -1,7 +1,7 @@
 //! The thread that splices.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::sync::Arc;
 use std::thread;
@@ -47,6 +47,8 @@ pub struct Splicer {
     pub(super) relay: Relay,
     /// Clients for whom the stock had no socket.
     waiting: Vec<Accepted>,
+    /// Whom clients appear as, over IPv4 and IPv6.
+    names: [Option<IpAddr>; 2],
     spare: Vec<Entry>,
 }
 
@@ -67,7 +69,8 @@ impl Splicer {
             agent: Some(agent),
             entrance: Arc::clone(&entrance),
             pairs: Pairs::new(most),
-            stock: Stock::new(network),
+            stock: Stock::new(network, descriptors),
+            names: [Family::V4, Family::V6].map(|family| network.loopback_name(family)),
             knowledge: Knowledge::default(),
             auto: AutoPorts::new(network, handle.clone()),
             exposed: Listeners::new(network),
@@ -144,28 +147,38 @@ impl Splicer {
 
     /// Connects a client, as soon as there is a socket for that.
     fn admit(&mut self, accepted: Accepted) {
+        let port = accepted.client.port();
+        self.admit_as(port, accepted);
+    }
+
+    /// With a port of its own inside, or with any (0).
+    fn admit_as(&mut self, port: u16, accepted: Accepted) {
         if self.pairs.is_full() {
             return self.pairs.refuse(accepted.stream);
         }
-        match self.stock.take(Family::of(accepted.to.ip())) {
-            Some(socket) => self.connect(socket, accepted),
-            None if self.agent.is_some() && self.waiting.len() < self.pairs.room() => self.waiting.push(accepted),
-            None => self.pairs.refuse(accepted.stream),
-        }
-    }
-
-    /// Begins to splice.
-    fn connect(&mut self, socket: OwnedFd, accepted: Accepted) {
-        let Accepted { stream, to, rule, .. } = accepted;
-        match connect(socket.into(), to) {
+        let Some(socket) = self.stock.take(Family::of(accepted.to.ip())) else {
+            if self.agent.is_some() && self.waiting.len() < self.pairs.room() {
+                self.waiting.push(accepted);
+            } else {
+                self.pairs.refuse(accepted.stream);
+            }
+            return;
+        };
+        let socket = Socket::from(socket);
+        let name = self.names[usize::from(accepted.to.is_ipv6())];
+        let named = name.map_or(Ok(()), |name| bind(&socket, name, port));
+        match named.and_then(|()| connect(socket, accepted.to)) {
             Ok(other) => {
-                if let Err(error) = self.pairs.add(stream, other, Some(rule), self.poll.registry()) {
+                let rule = Some(accepted.rule);
+                if let Err(error) = self.pairs.add(accepted.stream, other, rule, self.poll.registry()) {
                     debug!(%error, "a client on the loopback is lost");
                 }
             }
+            // The same pair of ends was there a moment ago.
+            Err(error) if error.raw_os_error() == Some(libc::EADDRNOTAVAIL) && port != 0 => self.admit_as(0, accepted),
             Err(error) => {
                 debug!(%error, "a client on the loopback is refused");
-                reset(stream);
+                reset(accepted.stream);
             }
         }
     }
@@ -195,6 +208,12 @@ impl Splicer {
         }
         self.waiting.clear();
     }
+}
+
+/// Gives a socket its name: with the client's own port, or with any where that is taken.
+fn bind(socket: &Socket, name: IpAddr, port: u16) -> io::Result<()> {
+    let bind = |port| socket.bind(&SocketAddr::new(name, port).into());
+    bind(port).or_else(|_| bind(0))
 }
 
 /// Starts to connect.

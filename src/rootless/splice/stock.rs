@@ -1,6 +1,7 @@
 //! Sockets that the agent has made inside, ready to connect.
 
 use std::os::fd::{AsFd, OwnedFd};
+use std::time::{Duration, Instant};
 
 use rnet_stack::Family;
 
@@ -11,6 +12,12 @@ use crate::config::Network;
 const TARGET_MIN: usize = 16;
 const TARGET_MAX: usize = 512;
 
+/// One descriptor in so many is for them at first.
+const SHARE: u64 = 32;
+
+/// How long nothing is ordered when there are no descriptors for what comes.
+const PAUSE: Duration = Duration::from_millis(100);
+
 /// The sockets of one family.
 #[derive(Debug)]
 struct Shelf {
@@ -20,6 +27,8 @@ struct Shelf {
     target: usize,
     /// The agent cannot make them.
     barred: bool,
+    /// Nothing is ordered before then.
+    paused: Option<Instant>,
 }
 
 /// The sockets of both families.
@@ -28,9 +37,10 @@ pub struct Stock([Shelf; 2]);
 
 impl Stock {
     /// Nothing yet; nothing is ordered in families that the container does not have.
-    pub fn new(network: &Network) -> Stock {
+    pub fn new(network: &Network, descriptors: u64) -> Stock {
+        let target = TARGET_MIN.min(usize::try_from(descriptors / SHARE).unwrap_or(TARGET_MIN)).max(2);
         let shelf =
-            |family, has: bool| Shelf { family, sockets: Vec::new(), ordered: 0, target: TARGET_MIN, barred: !has };
+            |family, has: bool| Shelf { family, sockets: Vec::new(), ordered: 0, target, barred: !has, paused: None };
         Stock([shelf(Family::V4, network.ipv4.is_some()), shelf(Family::V6, network.ipv6.is_some())])
     }
 
@@ -45,19 +55,21 @@ impl Stock {
     }
 
     /// Puts in what the agent has sent; says whether sockets of the family can be had at all.
-    pub fn arrived(&mut self, family: Family, sockets: Vec<OwnedFd>) -> bool {
+    pub fn arrived(&mut self, family: Family, made: u8, sockets: Vec<OwnedFd>) -> bool {
         let shelf = self.shelf(family);
         shelf.ordered = shelf.ordered.saturating_sub(SOCKETS_A_PACKET.into());
-        shelf.barred = sockets.is_empty();
-        if !shelf.barred {
-            shelf.sockets.extend(sockets);
-        }
+        shelf.barred = made == 0;
+        shelf.paused = (sockets.len() < made.into()).then(|| Instant::now() + PAUSE);
+        shelf.sockets.extend(sockets);
         !shelf.barred
     }
 
     /// Orders what is lacking.
     pub fn replenish(&mut self, agent: &OwnedFd) {
         for shelf in &mut self.0 {
+            if shelf.paused.is_some_and(|until| until > Instant::now()) {
+                continue;
+            }
             while !shelf.barred && shelf.sockets.len() + shelf.ordered <= shelf.target / 2 {
                 let lacking = (shelf.target - shelf.sockets.len() - shelf.ordered).min(SOCKETS_A_PACKET.into());
                 let order = Order::Sockets(shelf.family, lacking as u8);
