@@ -20,7 +20,7 @@ use crate::config::{Network, Protocol};
 
 /// How often the ports are looked at: at first and while they change, and when they have been the same for long.
 const PERIOD_MIN: Duration = Duration::from_millis(5);
-const PERIOD_MAX: Duration = Duration::from_millis(25);
+const PERIOD_MAX: Duration = Duration::from_millis(30);
 
 /// A look is taken so many times as rarely as it takes time: where there are many sockets it is a burden.
 const BURDEN: u32 = 200;
@@ -149,8 +149,10 @@ impl Inside {
     /// Looks at the ports and tells what has changed; says whether anything has.
     fn look(&mut self, now: Instant) -> nix::Result<bool> {
         let Some(survey) = &mut self.survey else { return Ok(false) };
-        survey.take(&mut self.found)?;
-        let changes: Vec<(Port, bool)> = self.told.changes(&self.found).collect();
+        let changes: Vec<(Port, bool)> = match survey.take(&mut self.found)? {
+            true => self.told.changes(&self.found).collect(),
+            false => Vec::new(),
+        };
         let translated = match self.translated {
             Some((translated, until)) if until > now => translated,
             _ => self.translation.is_there(now),
@@ -158,7 +160,7 @@ impl Inside {
         let changed = !changes.is_empty();
         if changed {
             send(self.link.as_fd(), &News::Ports(changes))?;
-            std::mem::swap(&mut self.told, &mut self.found);
+            self.told.clone_from(&self.found);
         }
         let before = self.translated.map(|(before, _)| before);
         if self.translated.is_none_or(|(_, until)| until <= now) {

@@ -35,6 +35,8 @@ const BUFFER: usize = 64 << 10;
 pub(super) struct Survey {
     socket: Socket,
     buffer: Vec<u8>,
+    /// What was seen last, in the kernel's order.
+    seen: Vec<Port>,
     wanted: Vec<Protocol>,
     addresses: [Option<IpAddr>; 2],
     /// Ports of which the kernel gives one to each UDP socket that asks for none: such a socket is a client's.
@@ -52,21 +54,32 @@ impl Survey {
         let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
         let mut ends = range.split_whitespace().filter_map(|word| word.parse().ok());
         let clients = ends.next().unwrap_or(32768)..=ends.next().unwrap_or(60999);
-        Ok(Survey { socket, buffer: Vec::with_capacity(BUFFER), wanted, addresses, clients })
+        Ok(Survey { socket, buffer: Vec::with_capacity(BUFFER), seen: Vec::new(), wanted, addresses, clients })
     }
 
-    /// Puts the ports that are in use into `ports`.
+    /// Puts the ports that are in use into `ports`; says whether there may be others than the last time.
     ///
     /// # Errors
     /// When the kernel has no sock_diag for a protocol that is wanted.
-    pub(super) fn take(&mut self, ports: &mut Ports) -> nix::Result<()> {
+    pub(super) fn take(&mut self, ports: &mut Ports) -> nix::Result<bool> {
+        let before = std::mem::take(&mut self.seen);
+        self.seen.reserve(before.len());
+        self.dump_all()?;
+        if self.seen == before {
+            return Ok(false);
+        }
         ports.clear();
+        self.seen.iter().for_each(|port| ports.set(*port, true));
+        Ok(true)
+    }
+
+    fn dump_all(&mut self) -> nix::Result<()> {
         for place in 0..self.wanted.len() {
             match self.wanted[place] {
-                Protocol::Tcp => self.dump(&request_tcp(), Protocol::Tcp, ports)?,
+                Protocol::Tcp => self.dump(&request_tcp(), Protocol::Tcp)?,
                 Protocol::Udp => {
                     for family in [libc::AF_INET, libc::AF_INET6] {
-                        self.dump(&request_udp(family as u8), Protocol::Udp, ports)?;
+                        self.dump(&request_udp(family as u8), Protocol::Udp)?;
                     }
                 }
             }
@@ -74,7 +87,7 @@ impl Survey {
         Ok(())
     }
 
-    fn dump(&mut self, request: &[u8], protocol: Protocol, ports: &mut Ports) -> nix::Result<()> {
+    fn dump(&mut self, request: &[u8], protocol: Protocol) -> nix::Result<()> {
         self.socket.send(request, 0).map_err(errno)?;
         loop {
             self.buffer.clear();
@@ -88,31 +101,34 @@ impl Survey {
                         // A kernel without IPv6 has nothing to tell of it.
                         return if code == 0 || -code == libc::ENOENT { Ok(()) } else { Err(Errno::from_raw(-code)) };
                     }
-                    _ => self.found(body, protocol, ports),
+                    _ => note(body, protocol, &self.addresses, &self.clients, &mut self.seen),
                 }
                 rest = next;
             }
         }
     }
+}
 
-    /// Notes the port of one socket, where it is reached at the container's address.
-    fn found(&self, body: &[u8], protocol: Protocol, ports: &mut Ports) {
-        let Some((number, address, v6_only)) = listener(body) else { return };
-        if protocol == Protocol::Udp && self.clients.contains(&number) {
-            return;
-        }
-        let [own4, own6] = self.addresses;
-        let reached = match address {
-            IpAddr::V6(any) if any.is_unspecified() => [!v6_only, true],
-            any if any.is_unspecified() => [true, false],
-            address => [own4 == Some(address.to_canonical()), own6 == Some(address)],
-        };
-        for (family, is_reached) in [Family::V4, Family::V6].into_iter().zip(reached) {
-            if is_reached {
-                ports.set(Port { protocol, family, number }, true);
-            }
-        }
+/// Notes the port of one socket, where it is reached at the container's address.
+fn note(
+    body: &[u8],
+    protocol: Protocol,
+    addresses: &[Option<IpAddr>; 2],
+    clients: &RangeInclusive<u16>,
+    seen: &mut Vec<Port>,
+) {
+    let Some((number, address, v6_only)) = listener(body) else { return };
+    if protocol == Protocol::Udp && clients.contains(&number) {
+        return;
     }
+    let [own4, own6] = addresses;
+    let reached = match address {
+        IpAddr::V6(any) if any.is_unspecified() => [!v6_only, true],
+        any if any.is_unspecified() => [true, false],
+        address => [*own4 == Some(address.to_canonical()), *own6 == Some(address)],
+    };
+    let families = [Family::V4, Family::V6].into_iter().zip(reached).filter(|(_, is_reached)| *is_reached);
+    seen.extend(families.map(|(family, _)| Port { protocol, family, number }));
 }
 
 /// All TCP sockets that listen, of both families at once, which only the older request does (`inet_diag_req`).
