@@ -3,6 +3,7 @@
 pub mod agent;
 mod cli;
 pub mod config;
+pub mod control;
 pub mod log;
 pub mod namespace;
 pub mod rootless;
@@ -30,6 +31,13 @@ fn main() -> ExitCode {
     let done = match request {
         Request::Run(run) => return finish(namespace::run(&run)),
         Request::Attach(attach) => return finish(namespace::attach(*attach)),
+        Request::Control(command) => match control::commands::run(&command) {
+            Ok(text) => io::stdout().write_all(text.as_bytes()),
+            Err(error) => {
+                tell(&error);
+                return EXIT_FAILURE.into();
+            }
+        },
         Request::Print(text) => io::stdout().write_all(text.as_bytes()),
         Request::Completions(shell) => io::stdout().write_all(&cli::completions(shell)),
         Request::Man(directory) => cli::man(directory.as_deref()),

@@ -17,11 +17,12 @@ pub use serve::Inside;
 pub use sockets::loopback;
 pub use wire::{News, Order, SOCKETS_A_PACKET, receive, send};
 
-use crate::config::{Network, Protocol};
+use crate::config::{Control, Network, Protocol};
 
-/// Whether a network has any use for an agent.
-pub fn is_wanted(network: &Network) -> bool {
+/// Whether a network has any use for an agent. It may have one later where a control socket was asked for.
+pub fn is_wanted(network: &Network, control: &Control) -> bool {
     network.publish.iter().any(|rule| rule.protocol == Protocol::Tcp)
+        || matches!(control, Control::At(_))
         || !network.expose.is_empty()
         || network.auto.follows_any()
 }

@@ -62,8 +62,8 @@ impl Inside {
                 expose_port(&link, expose.protocol, number)?;
             }
         }
-        let publishes = |protocol| network.publish.iter().any(|rule| rule.protocol == protocol);
-        let tcp = publishes(Protocol::Tcp) || network.auto.follows(Protocol::Tcp);
+        let is_for_exposed = !network.expose.is_empty() && network.publish.is_empty();
+        let tcp = network.auto.follows(Protocol::Tcp) || !is_for_exposed;
         let wanted: Vec<Protocol> = [(Protocol::Tcp, tcp), (Protocol::Udp, network.auto.follows(Protocol::Udp))]
             .into_iter()
             .filter_map(|(protocol, wanted)| wanted.then_some(protocol))

@@ -1,6 +1,7 @@
 //! The command line: what was typed becomes a validated configuration, or one message with everything that is wrong.
 
 mod attach;
+mod control;
 mod faults;
 mod low;
 mod network;
@@ -19,6 +20,7 @@ use clap::Command;
 use clap_complete::Shell;
 
 use crate::config::{Attach, Run};
+use crate::control::commands;
 
 pub(crate) use faults::Faults;
 pub(crate) use reference::{completions, man};
@@ -30,6 +32,8 @@ pub(crate) enum Request {
     Run(Box<Run>),
     /// Join namespaces that exist.
     Attach(Box<Attach>),
+    /// Ask networks that are running.
+    Control(commands::Command),
     /// Print a completion script.
     Completions(Shell),
     /// Print the manual, or write its pages to a directory.
@@ -48,6 +52,8 @@ Examples:
   rnet run -- curl http://example.com/        a command in a network of its own
   rnet run                                    a shell there
   rnet attach --pid 4711                      a network for a container that exists
+  rnet list                                   your networks that are running
+  rnet ports add --pid 4711 8080:80           publish a port while it runs
   rnet completions bash >~/.local/share/bash-completion/completions/rnet
   rnet man ~/.local/share/man/man1
 
@@ -71,6 +77,10 @@ fn command() -> Command {
         .disable_help_subcommand(true)
         .subcommand(run::command())
         .subcommand(attach::command())
+        .subcommand(control::list_command())
+        .subcommand(control::ports_command())
+        .subcommand(control::stats_command())
+        .subcommand(control::flows_command())
         .subcommand(reference::completions_command())
         .subcommand(reference::man_command())
 }

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
 use crate::config::{
-    Auto, BUSY_POLL_MAX, Expose, Limits, Log, LogFormat, LoopbackSource, Network, Outbound, Publish, PublishArg,
-    ResolvConf, Subnet, THREADS_MAX,
+    Auto, BUSY_POLL_MAX, BusyPoll, Control, Expose, Limits, Log, LogFormat, LoopbackSource, Network, Outbound, Publish,
+    PublishArg, ResolvConf, Subnet, THREADS_MAX,
 };
 
 use super::faults::Faults;
@@ -62,9 +62,7 @@ pub(super) fn network(low: &Low, faults: &mut Faults) -> Option<Network> {
             .unwrap_or_default(),
         limits: limits(low, threads, faults),
         threads,
-        busy_poll: low
-            .parse("busy-poll", faults, |text| value::number(text, 0, BUSY_POLL_MAX.as_micros() as u64))
-            .map_or(Duration::ZERO, Duration::from_micros),
+        busy_poll: low.parse("busy-poll", faults, busy_poll).unwrap_or_default(),
     };
     (network.ipv4.is_some() == with_ipv4 && network.ipv6.is_some() == with_ipv6).then_some(network)
 }
@@ -84,6 +82,22 @@ pub(super) fn log(low: &Low, faults: &mut Faults) -> Log {
         level: low.parse("log-level", faults, |text| value::word(text, &levels)).unwrap_or(LevelFilter::WARN),
         format: low.parse("log-format", faults, |text| value::word(text, &formats)).unwrap_or_default(),
         file: low.get("log-file").map(|given| given.path()),
+    }
+}
+
+/// Where the network is controlled from; `usual` unless it is said.
+pub(super) fn control(low: &Low, usual: Control, faults: &mut Faults) -> Control {
+    let Some(given) = low.get("control") else { return usual };
+    let path = given.path();
+    if path.as_os_str() == "none" {
+        return Control::Off;
+    }
+    match (path.file_name(), std::path::absolute(&path)) {
+        (Some(_), Ok(path)) => Control::At(path),
+        _ => {
+            faults.push(given.place(), "must be the path of a socket, or `none`");
+            Control::Off
+        }
     }
 }
 
@@ -128,6 +142,14 @@ fn own_address<A: Family + Into<IpAddr>>(text: &str) -> Result<A, String> {
 /// An interface that this host has.
 fn own_interface(text: &str) -> Result<String, String> {
     nix::net::if_::if_nametoindex(text).map(|_| text.to_owned()).map_err(|_| "is not an interface of this host".into())
+}
+
+fn busy_poll(text: &str) -> Result<BusyPoll, String> {
+    if text == "auto" {
+        return Ok(BusyPoll::Auto);
+    }
+    let micros = value::number(text, 0, BUSY_POLL_MAX.as_micros() as u64);
+    micros.map(|micros| BusyPoll::For(Duration::from_micros(micros))).map_err(|message| format!("{message}, or auto"))
 }
 
 /// The ports to be published; none may be claimed twice, and each needs a family that the container has.

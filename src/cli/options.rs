@@ -78,9 +78,10 @@ pub(super) const NETWORK: &[Opt] = &[
     value("mac", "ADDRESS", DEVICE, "Ethernet address of the tap device [default: chosen by the kernel]"),
     value(
         "busy-poll",
-        "MICROSECONDS",
+        "TIME",
         DEVICE,
-        "Look for packets for so long after the last one before sleeping, up to 100000: faster answers, more CPU time [default: 0]",
+        "Microseconds for which packets are looked for after the last one before sleeping, up to 100000, or auto: some 50 \
+         while short messages go to and fro, and only with time that nobody else needs [default: auto]",
     ),
     value("threads", "N", DEVICE, "Threads that carry packets, 1 to 16, with a queue of the device each [default: 1]"),
     switch("host-loopback", None, OUTBOUND, "Let the gateway's address stand for the host's loopback"),
@@ -130,6 +131,13 @@ pub(super) const NETWORK: &[Opt] = &[
         help: "The form of log lines [default: text]",
         heading: GENERAL,
     },
+    path(
+        "control",
+        "PATH",
+        GENERAL,
+        "Listen at this Unix socket for changes while it runs (see rnet ports), or `none` [default: for `run` one that `rnet \
+         list` finds, for `attach` none]",
+    ),
     path("log-file", "FILE", GENERAL, "Append log lines to FILE instead of standard error"),
 ];
 

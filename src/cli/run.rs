@@ -6,7 +6,7 @@ use std::path::{Component, PathBuf};
 use clap::builder::OsStringValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
 
-use crate::config::{MapIds, MapUser, Run};
+use crate::config::{Control, MapIds, MapUser, Run};
 
 use super::faults::Faults;
 use super::low::{Given, Low};
@@ -64,11 +64,12 @@ pub(super) fn request(matches: &ArgMatches, mut faults: Faults) -> Result<Reques
     let log = network::log(&low, faults_here);
     let map_user = low.parse("map-user", faults_here, |text| value::word(text, &users)).unwrap_or_default();
     let map_ids = low.parse("map-ids", faults_here, |text| value::word(text, &ids)).unwrap_or_default();
+    let control = network::control(&low, Control::Usual, faults_here);
     let copy_up = low.all("copy-up").iter().filter_map(|given| directory(given, faults_here)).collect();
     let command = matches.get_many(COMMAND).into_iter().flatten().cloned().collect();
     let run = network::network(&low, faults_here).map(|network| {
         let command = or_shell(command);
-        Request::Run(Box::new(Run { network, log, map_user, map_ids, copy_up, command }))
+        Request::Run(Box::new(Run { network, log, map_user, map_ids, control, copy_up, command }))
     });
     faults.into_result(run)
 }

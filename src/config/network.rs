@@ -47,8 +47,18 @@ pub struct Network {
     /// Threads that carry packets, each with a queue of the tap device and an equal part of the limits; from 1 to
     /// [`THREADS_MAX`].
     pub threads: usize,
-    /// How long after a packet the next one is looked for without sleeping; zero to [`BUSY_POLL_MAX`].
-    pub busy_poll: Duration,
+    /// Whether the next packet is looked for without sleeping.
+    pub busy_poll: BusyPoll,
+}
+
+/// How long after a packet the next one is looked for without sleeping.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BusyPoll {
+    /// For some 50 µs while messages go to and fro that quickly.
+    #[default]
+    Auto,
+    /// For this long after any packet; zero to [`BUSY_POLL_MAX`].
+    For(Duration),
 }
 
 impl Network {

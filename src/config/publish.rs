@@ -8,7 +8,7 @@ use std::str::FromStr;
 use rnet_stack::Family;
 
 /// Host ports, and the container's ports behind them: a range is one rule, whatever its length.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Publish {
     /// What is carried.
     pub protocol: Protocol,

@@ -7,15 +7,17 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use nix::sched::CloneFlags;
-use nix::unistd::{chdir, setsid};
+use nix::unistd::{chdir, getpid, setsid};
 
 use crate::agent;
-use crate::config::{Attach, Presence};
+use crate::config::{Attach, Presence, Target};
+use crate::control::process::About;
 use crate::log::{self, LogFile};
 use crate::sys::{self, Fork, packets};
 
 use super::agent::Agent;
 use super::channel::{Channel, Message};
+use super::control::Control;
 use super::error::{Error, Step};
 use super::hints;
 use super::join::{Joiner, Namespaces, Watch};
@@ -83,11 +85,18 @@ fn serve(
     let signals = Signals::take()?;
     // The joiner takes the namespaces along: no descriptor here may keep them alive. It goes first, since what it asks of
     // the kernel takes longer than all the rest, which is done meanwhile.
-    let (for_stack, for_agent) =
-        agent::is_wanted(&attach.network).then(packets::pair).transpose().step("make a socket pair")?.unzip();
+    let (for_stack, for_agent) = agent::is_wanted(&attach.network, &attach.control)
+        .then(packets::pair)
+        .transpose()
+        .step("make a socket pair")?
+        .unzip();
     let agent = for_agent.map(|link| Agent::start(&namespaces, &attach.network, link)).transpose()?;
     let joiner = Joiner::start(namespaces, &attach.network)?;
-    let mut stack = Stack::start(&attach.network, log_file, attach.presence, None, for_stack)?;
+    let about = about(&attach, &watch);
+    let control = Control::start(&attach.control, about, &attach.network, log_file, attach.presence)?;
+    let (control, orders) = control.unzip();
+    let mut stack = Stack::start(&attach.network, log_file, attach.presence, orders, for_stack)?;
+    let mut control = control.map(Control::bound).transpose()?.flatten();
     let Some(needs_watch) = set_up(&signals, &stack, joiner, agent.as_ref(), attach.exit_fd.as_ref())? else {
         return Err(Error::Reported("told to end by the descriptor of --exit-fd before the network was ready".into()));
     };
@@ -103,7 +112,8 @@ fn serve(
         tell_ready(attach.ready_fd);
     }
     let watches = Watches { watch, keeps_alive: needs_watch, agent };
-    let ended = until_end(&signals, &mut stack, attach.exit_fd.as_ref(), watches);
+    let ended = until_end(&signals, &mut stack, &mut control, attach.exit_fd.as_ref(), watches);
+    drop(control);
     drop(stack);
     drop(pid_file);
     ended
@@ -171,15 +181,24 @@ fn set_up(
 fn until_end(
     signals: &Signals,
     stack: &mut Stack,
+    control: &mut Option<Control>,
     exit_fd: Option<&OwnedFd>,
     mut watches: Watches,
 ) -> Result<(), Error> {
     loop {
         let deadline = watches.period().map(|period| Instant::now() + period);
-        let fds = [Some(signals.as_fd()), exit_fd.map(AsFd::as_fd), stack.channel().map(AsFd::as_fd)];
-        let [signal, exit, served] = wait(fds, deadline)?;
+        let orders = control.as_ref().and_then(Control::fd);
+        let fds = [Some(signals.as_fd()), exit_fd.map(AsFd::as_fd), stack.channel().map(AsFd::as_fd), orders];
+        let [signal, exit, served, ordered] = wait(fds, deadline)?;
         if exit || watches.look() {
             return Ok(());
+        }
+        if ordered {
+            if control.as_mut().is_some_and(Control::wants_the_end) {
+                tracing::info!("told to end at the control socket");
+                return Ok(());
+            }
+            *control = None;
         }
         if signal {
             while let Some(received) = signals.next()? {
@@ -235,6 +254,16 @@ impl Watches {
         self.agent = None;
         self.keeps_alive
     }
+}
+
+/// What is told of the network at its control socket.
+fn about(attach: &Attach, watch: &Watch) -> About {
+    let target = match &attach.target {
+        Target::Process(pid) => format!("pid {pid}"),
+        Target::Files { netns, .. } => netns.display().to_string(),
+    };
+    let netns = Some(watch.inode());
+    About { pid: getpid().as_raw(), kind: "attach", target, command_pid: None, netns, socket: String::new() }
 }
 
 /// Writes exactly `1`, and closes.

@@ -102,6 +102,11 @@ impl Namespaces {
 }
 
 impl Watch {
+    /// The inode of the network namespace.
+    pub(super) fn inode(&self) -> u64 {
+        self.identity.1
+    }
+
     /// Whether the target has another meaning by now, or none.
     pub(super) fn is_gone(&self) -> bool {
         std::fs::metadata(&self.path).map(|metadata| (metadata.dev(), metadata.ino())).ok() != Some(self.identity)

@@ -1,21 +1,24 @@
 //! `rnet run`: a command with a network of its own, from the caller's side: set-up, job control, the end.
 
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, raise};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
-use nix::unistd::Pid;
+use nix::unistd::{Pid, getpid};
 
 use crate::agent;
 use crate::config::{Presence, Run, Target};
+use crate::control::process::About;
 use crate::log;
 use crate::sys::packets;
 
 use super::agent::Agent;
 use super::channel::Message;
 use super::command::Command;
+use super::control::Control;
 use super::error::{Error, Step};
 use super::hints;
 use super::join::Namespaces;
@@ -28,6 +31,9 @@ use super::supervise::wait;
 /// How long the command may take to end when its network is gone.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// Characters of the command that are told of it.
+const TARGET_MAX: usize = 1000;
+
 /// Runs the command; returns the exit code that a shell would show.
 pub fn run(run: &Run) -> Result<u8, Error> {
     let log_file = log::init(&run.log)?;
@@ -35,9 +41,16 @@ pub fn run(run: &Run) -> Result<u8, Error> {
     let signals = Signals::take()?;
     let strangers = orphans::adopt().step("adopt the command's orphans")?;
     let command = Command::start(run)?;
-    let (for_stack, for_agent) =
-        agent::is_wanted(&run.network).then(packets::pair).transpose().step("make a socket pair")?.unzip();
-    let stack = Stack::start(&run.network, &log_file, Presence::Foreground, None, for_stack)?;
+    let (for_stack, for_agent) = agent::is_wanted(&run.network, &run.control)
+        .then(packets::pair)
+        .transpose()
+        .step("make a socket pair")?
+        .unzip();
+    let about = about(run, command.pid);
+    let control = Control::start(&run.control, about, &run.network, &log_file, Presence::Foreground)?;
+    let (control, orders) = control.unzip();
+    let stack = Stack::start(&run.network, &log_file, Presence::Foreground, orders, for_stack)?;
+    let control = control.map(Control::bound).transpose()?.flatten();
     maps.write(command.pid)?;
     let agent = match for_agent {
         Some(link) => {
@@ -46,9 +59,22 @@ pub fn run(run: &Run) -> Result<u8, Error> {
         }
         None => None,
     };
-    let mut session = Session { signals, command, stack, agent, strangers, network: Fate::Serving };
+    let mut session = Session { signals, command, stack, control, agent, strangers, network: Fate::Serving };
     session.set_up()?;
     session.supervise()
+}
+
+/// What is told of the command's network at its control socket.
+fn about(run: &Run, command: Pid) -> About {
+    let words = run.command.iter().map(|word| word.to_string_lossy());
+    About {
+        pid: getpid().as_raw(),
+        kind: "run",
+        target: words.collect::<Vec<_>>().join(" ").chars().take(TARGET_MAX).collect(),
+        command_pid: Some(command.as_raw()),
+        netns: std::fs::metadata(format!("/proc/{command}/ns/net")).ok().map(|namespace| namespace.ino()),
+        socket: String::new(),
+    }
 }
 
 /// A command, its network, and the caller's terminal.
@@ -56,6 +82,7 @@ struct Session {
     signals: Signals,
     command: Command,
     stack: Stack,
+    control: Option<Control>,
     agent: Option<Agent>,
     strangers: Strangers,
     network: Fate,
@@ -140,13 +167,15 @@ impl Session {
     /// Waits for the command's end, and ends what it leaves behind.
     fn supervise(&mut self) -> Result<u8, Error> {
         let code = self.wait_for_command();
-        orphans::end_all(&self.own(), &self.strangers);
+        let ours: Vec<Pid> = self.processes().collect();
+        orphans::end_all(&ours, &self.strangers);
         code
     }
 
-    /// The processes that serve the network.
-    fn own(&self) -> Vec<Pid> {
-        std::iter::once(self.stack.pid()).chain(self.agent.as_ref().map(Agent::pid)).collect()
+    /// The processes that are not the command's.
+    fn processes(&self) -> impl Iterator<Item = Pid> {
+        let further = [self.control.as_ref().map(Control::pid), self.agent.as_ref().map(Agent::pid)];
+        std::iter::once(self.stack.pid()).chain(further.into_iter().flatten())
     }
 
     fn wait_for_command(&mut self) -> Result<u8, Error> {
@@ -156,9 +185,14 @@ impl Session {
         }
         loop {
             let deadline = if let Fate::Broken(deadline) = self.network { Some(deadline) } else { None };
-            let [signal, stack] = wait([Some(self.signals.as_fd()), self.stack.channel().map(AsFd::as_fd)], deadline)?;
+            let control = self.control.as_ref().and_then(Control::fd);
+            let fds = [Some(self.signals.as_fd()), self.stack.channel().map(AsFd::as_fd), control];
+            let [signal, stack, control] = wait(fds, deadline)?;
             if stack {
                 self.network_ended();
+            }
+            if control {
+                self.hear_control();
             }
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 let _ = kill(self.command.pid, Signal::SIGKILL);
@@ -179,8 +213,7 @@ impl Session {
 
     /// Looks whether the command has ended, and stops with it when it has stopped.
     fn reap(&mut self) -> Result<Option<u8>, Error> {
-        let mut known = self.own();
-        known.push(self.command.pid);
+        let known: Vec<Pid> = self.processes().chain([self.command.pid]).collect();
         orphans::reap(&known);
         loop {
             match waitpid(self.command.pid, Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED)) {
@@ -201,6 +234,17 @@ impl Session {
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno).step("wait for the command"),
             }
+        }
+    }
+
+    /// Somebody at the control socket may want the end: the command is told, as it is when we are.
+    fn hear_control(&mut self) {
+        let Some(control) = &mut self.control else { return };
+        if control.wants_the_end() {
+            tracing::info!("told to end at the control socket");
+            let _ = kill(self.command.pid, Signal::SIGTERM);
+        } else {
+            self.control = None;
         }
     }
 

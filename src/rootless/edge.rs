@@ -13,7 +13,7 @@ use tracing::warn;
 use super::host_error::host_error;
 use super::listen::{Published, RuleId};
 use super::ping::PingSockets;
-use super::tcp::TcpSockets;
+use super::tcp::{Origin, TcpSockets};
 use super::team::Member;
 use super::udp::UdpSockets;
 use crate::config::Outbound;
@@ -66,7 +66,7 @@ impl HostEdge {
 
     /// Takes the socket of a client's connection. One that cannot be watched is closed, which its flow finds out.
     pub fn adopt_tcp(&mut self, flow: FlowId, stream: TcpStream, rule: RuleId) {
-        if let Err(error) = self.tcp.adopt(flow, stream, Some(rule), &self.registry) {
+        if let Err(error) = self.tcp.adopt(flow, stream, Origin::Listener(rule), &self.registry) {
             warn!(%error, "a client of a published port is lost");
         }
     }
@@ -104,6 +104,10 @@ impl Edge for HostEdge {
 
     fn tcp_send(&mut self, flow: FlowId, bytes: &[u8]) -> Result<usize, HostError> {
         self.tcp.send(flow, bytes)
+    }
+
+    fn tcp_send_last(&mut self, flow: FlowId, bytes: &[u8]) -> Result<usize, HostError> {
+        self.tcp.send_last(flow, bytes)
     }
 
     fn tcp_send_pieces(&mut self, flow: FlowId, pieces: &[IoSlice<'_>]) -> Result<usize, HostError> {

@@ -11,6 +11,7 @@ use rnet_stack::Family;
 use socket2::{Domain, SockAddr, Socket, Type};
 use tracing::debug;
 
+use super::holder::{self, Holder};
 use crate::config::{Network, Protocol, Publish};
 
 /// Connections that wait to be accepted; the host's limit (net.core.somaxconn) may be lower.
@@ -226,8 +227,13 @@ fn hint(error: &io::Error, socket: SocketAddr, protocol: Protocol) -> String {
     let port = socket.port();
     match error.raw_os_error() {
         Some(libc::EADDRINUSE) => {
+            let holder = holder::of(socket, protocol);
+            if let Some(holder @ Holder::Process { .. }) = &holder {
+                return format!(" by {holder}: end that, or choose another port");
+            }
             let kind = if protocol == Protocol::Tcp { "t" } else { "u" };
-            format!("; `ss -l{kind}np sport = :{port}` tells who has it: end that, or choose another port")
+            let whose = holder.map_or_else(String::new, |holder| format!(" by {holder}"));
+            format!("{whose}; `ss -l{kind}np sport = :{port}` tells who has it: end that, or choose another port")
         }
         Some(libc::EADDRNOTAVAIL) => {
             format!(

@@ -43,7 +43,8 @@ impl TapReader {
     }
 
     /// Reads frames, and hands them over all at once: what one flow has sent in several goes to the host in one piece.
-    pub fn turn(&mut self, now: Instant, stack: &mut Stack<Arena>, edge: &mut HostEdge) {
+    /// Returns their number.
+    pub fn turn(&mut self, now: Instant, stack: &mut Stack<Arena>, edge: &mut HostEdge) -> usize {
         let mut ends = [0; FRAMES];
         let count = self.read(edge, &mut ends);
         let mut frames: [(&[u8], Offload); FRAMES] = [(&[], Offload::default()); FRAMES];
@@ -58,6 +59,7 @@ impl TapReader {
             start = end;
         }
         stack.handle_frames(now, frames.get(..known).unwrap_or_default(), edge);
+        count
     }
 
     /// Fills the room; writes where each frame ends, and returns the number of frames.

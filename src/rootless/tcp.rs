@@ -49,10 +49,25 @@ impl Stream {
         self.socket.write(bytes)
     }
 
+    /// Sends what the end of the stream follows at once, in the same segment.
+    fn send_last(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.sent = true;
+        SockRef::from(&self.socket).send_with_flags(bytes, libc::MSG_MORE | libc::MSG_NOSIGNAL)
+    }
+
     fn send_pieces(&mut self, pieces: &[IoSlice<'_>]) -> io::Result<usize> {
         self.no_delay(usize::MAX)?;
         self.socket.write_vectored(pieces)
     }
+}
+
+/// Where a flow's socket comes from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// It was made to connect.
+    Connect,
+    /// It was accepted by this rule, and has got its options from its listener (`listen.rs`).
+    Listener(RuleId),
 }
 
 /// All TCP sockets of the packet loop.
@@ -87,15 +102,15 @@ impl TcpSockets {
             Err(error) if error.raw_os_error() != Some(libc::EINPROGRESS) => return Err(error),
             _ => {}
         }
-        self.adopt(flow, TcpStream::from_std(socket.into()), None, registry)
+        self.adopt(flow, TcpStream::from_std(socket.into()), Origin::Connect, registry)
     }
 
-    /// Takes a socket for a flow, which has come by a rule if a client began it.
+    /// Takes a socket for a flow.
     pub fn adopt(
         &mut self,
         flow: FlowId,
         mut stream: TcpStream,
-        rule: Option<RuleId>,
+        origin: Origin,
         registry: &Registry,
     ) -> io::Result<()> {
         registry.register(
@@ -103,7 +118,12 @@ impl TcpSockets {
             Source::Tcp(flow).token(),
             Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY,
         )?;
-        self.streams.put(flow.0, Stream { socket: stream, sent: false, nodelay: false, inline: false, rule });
+        let (has_options, rule) = match origin {
+            Origin::Listener(rule) => (true, Some(rule)),
+            Origin::Connect => (false, None),
+        };
+        let stream = Stream { socket: stream, sent: false, nodelay: has_options, inline: has_options, rule };
+        self.streams.put(flow.0, stream);
         Ok(())
     }
 
@@ -159,21 +179,19 @@ impl TcpSockets {
     /// Sends bytes.
     pub fn send(&mut self, flow: FlowId, bytes: &[u8]) -> Result<usize, HostError> {
         let stream = self.streams.get_mut(flow.0).ok_or(HostError::Reset)?;
-        match stream.send(bytes) {
-            Ok(0) => Err(HostError::WouldBlock),
-            Ok(sent) => Ok(sent),
-            Err(error) => Err(host_error(&error)),
-        }
+        outcome(stream.send(bytes))
+    }
+
+    /// Sends the last bytes of the stream.
+    pub fn send_last(&mut self, flow: FlowId, bytes: &[u8]) -> Result<usize, HostError> {
+        let stream = self.streams.get_mut(flow.0).ok_or(HostError::Reset)?;
+        outcome(stream.send_last(bytes))
     }
 
     /// Sends pieces of bytes that follow each other.
     pub fn send_pieces(&mut self, flow: FlowId, pieces: &[IoSlice<'_>]) -> Result<usize, HostError> {
         let stream = self.streams.get_mut(flow.0).ok_or(HostError::Reset)?;
-        match stream.send_pieces(pieces) {
-            Ok(0) => Err(HostError::WouldBlock),
-            Ok(sent) => Ok(sent),
-            Err(error) => Err(host_error(&error)),
-        }
+        outcome(stream.send_pieces(pieces))
     }
 
     /// Receives bytes.
@@ -214,5 +232,13 @@ impl TcpSockets {
     /// How long until [`TcpSockets::poll_resets`] is to be called, if at all.
     pub fn reset_delay(&self) -> Option<Duration> {
         self.resets.delay()
+    }
+}
+
+fn outcome(sent: io::Result<usize>) -> Result<usize, HostError> {
+    match sent {
+        Ok(0) => Err(HostError::WouldBlock),
+        Ok(sent) => Ok(sent),
+        Err(error) => Err(host_error(&error)),
     }
 }

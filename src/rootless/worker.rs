@@ -15,6 +15,7 @@ use super::arena::Arena;
 use super::edge::HostEdge;
 use super::error_queue;
 use super::listen::PublishedPorts;
+use super::lull::Lull;
 use super::orders::Inbox;
 use super::report::Report;
 use super::resets;
@@ -112,10 +113,9 @@ pub struct Worker {
     epoch: Clock,
     /// When there last was an event.
     heard: Clock,
-    /// How long after an event the next one is looked for without sleeping.
-    busy_poll: Duration,
     /// Bytes that were spliced, when that was last looked at.
     spliced: u64,
+    lull: Lull,
     /// When the loop ends at the latest, once it was told to stop.
     stopping: Option<Clock>,
     /// Kept open: it is watched by its number.
@@ -163,8 +163,8 @@ impl Worker {
             unfinished: Unfinished::default(),
             epoch: common.epoch,
             heard: Clock::now(),
-            busy_poll: network.busy_poll,
             spliced: 0,
+            lull: Lull::new(network.busy_poll, Clock::now()),
             stopping: None,
             _stop: stop,
         };
@@ -181,6 +181,9 @@ impl Worker {
                 Ok(()) => {}
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(source) => return Err(Error::Wait(source)),
+            }
+            if !events.is_empty() {
+                self.lull.end(Clock::now());
             }
             let now = self.now();
             if let Some(mac) = self.edge.team.as_mut().and_then(Member::news_of_guest) {
@@ -214,8 +217,9 @@ impl Worker {
             }
             self.receive_datagrams(now);
             self.accept_clients(now);
+            let mut frames = 0;
             if self.tap.state == TapState::MayHaveMore {
-                self.tap.turn(now, &mut self.stack, &mut self.edge);
+                frames = self.tap.turn(now, &mut self.stack, &mut self.edge);
                 self.edge.udp.flush();
                 if self.tap.state == TapState::Gone {
                     return Ok(End::DeviceGone);
@@ -227,6 +231,7 @@ impl Worker {
             self.flushed = self.stack.flush(now, &mut self.edge);
             if !events.is_empty() {
                 self.heard = Clock::now();
+                self.lull.begin(self.heard, events.iter().count(), frames);
             }
             let done = self.stopping.is_some_and(|end| self.is_done(end));
             let ended = self.edge.team.as_ref().map_or(done.then_some(End::Stopped), |team| team.is_done(done));
@@ -259,11 +264,14 @@ impl Worker {
     }
 
     /// How long the next wait may last.
-    fn wait(&self) -> Option<Duration> {
+    fn wait(&mut self) -> Option<Duration> {
         if self.tap.state == TapState::MayHaveMore || !self.unfinished.is_empty() || self.flushed == Flushed::Some {
             return Some(Duration::ZERO);
         }
-        if !self.busy_poll.is_zero() && self.heard.elapsed() < self.busy_poll {
+        if self.lull.looks(Clock::now()) {
+            if self.lull.yields() {
+                let _ = nix::sched::sched_yield();
+            }
             return Some(Duration::ZERO);
         }
         let now = self.now();

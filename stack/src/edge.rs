@@ -99,6 +99,15 @@ pub trait Edge {
     /// Sends bytes on a flow's host socket; returns how many it took, at least one.
     fn tcp_send(&mut self, flow: FlowId, bytes: &[u8]) -> Result<usize, HostError>;
 
+    /// Sends the last bytes before [`Edge::tcp_shutdown`] or an orderly [`Edge::tcp_close`]: what is the end of the stream
+    /// may go with them.
+    ///
+    /// # Errors
+    /// As for [`Edge::tcp_send`].
+    fn tcp_send_last(&mut self, flow: FlowId, bytes: &[u8]) -> Result<usize, HostError> {
+        self.tcp_send(flow, bytes)
+    }
+
     /// Sends pieces of bytes that follow each other. Returns how many bytes were taken, of all pieces together.
     ///
     /// # Errors

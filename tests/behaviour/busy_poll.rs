@@ -28,7 +28,9 @@ for turn in range(50):
     s.sendall(b'x'); equal(s.recv(1), b'x'); time.sleep(0.01)
 print('done', flush=True); time.sleep(60)"
     );
-    for (option, busy) in [("--busy-poll 100000", true), ("--busy-poll 100000 --threads 2", true), ("", false)] {
+    for (option, busy) in
+        [("--busy-poll 100000", true), ("--busy-poll 100000 --threads 2", true), ("--busy-poll 0", false), ("", false)]
+    {
         let process = bed.run_python(option, &script).spawn();
         process.wait_for("up");
         let before = cpu_time(bed);
@@ -53,7 +55,7 @@ print('done', flush=True); time.sleep(60)"
 fn wrong_times(bed: &Bed) {
     for wrong in ["-1", "100001", "soon"] {
         let out = bed.rnet(&["run", &format!("--busy-poll={wrong}"), "--mtu", "1", "--", "echo", "started"]).output();
-        out.assert_code(2).assert_stderr(&["--busy-poll", "from 0 to 100000", "--mtu 1"]);
+        out.assert_code(2).assert_stderr(&["--busy-poll", "from 0 to 100000, or auto", "--mtu 1"]);
         assert_eq!(out.stdout, "");
     }
 }

@@ -84,6 +84,10 @@ impl Clerk {
                     }
                 }
             }
+            Order::Free { ports } => {
+                let ports = ports.into_iter().map(|(first, last)| first..=last).collect();
+                self.handle.free(ports).map_or_else(refused, |()| Answer::Done)
+            }
             Order::Flows { from, most } => self.flows(from, most).unwrap_or_else(refused),
             Order::Stats => self.handle.report().map_or_else(refused, |report| Answer::Stats(stats(&report))),
         }

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use rnet_stack::{Readiness, UdpId};
@@ -60,6 +61,17 @@ impl Worker {
     pub fn give_way(&mut self, ends: Arc<[SocketAddr]>) {
         for &end in &*ends {
             self.stack.udp_give_way(end, &mut self.edge);
+        }
+    }
+
+    /// Closes what the container has opened for itself at these ports of the host's.
+    pub fn free_ports(&mut self, ports: Arc<[RangeInclusive<u16>]>) {
+        let is_needed = |port: u16| ports.iter().any(|range| range.contains(&port));
+        let own = self.stack.udp_mappings(0).filter(|mapping| !mapping.published);
+        let at_port = |id: &UdpId| self.edge.udp.local_addr(*id).is_some_and(|at| is_needed(at.port()));
+        let needed: Vec<UdpId> = own.map(|mapping| mapping.id).filter(at_port).collect();
+        for mapping in needed {
+            self.stack.udp_close(mapping, &mut self.edge);
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 use std::io;
 use std::iter;
 use std::net::SocketAddr;
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use super::ports::Settlement;
@@ -129,6 +130,14 @@ impl Handle {
         parts.insert(0, sockets);
         let opened = self.ask_each(parts, Worker::open_ports)?;
         opened.into_iter().collect::<io::Result<()>>().map_err(Refused::Sockets)
+    }
+
+    /// Closes what the container has opened for itself at these UDP ports of the host's, because they are to be published.
+    ///
+    /// # Errors
+    /// When the network has ended.
+    pub fn free(&self, ports: Arc<[RangeInclusive<u16>]>) -> Result<(), Gone> {
+        self.ask_each(iter::repeat(ports), Worker::free_ports).map(drop)
     }
 
     /// Closes single sockets, by their host's ends; established connections go on.

@@ -47,6 +47,11 @@ pub enum Order {
         /// Whether to reset the connections that clients have by them.
         drop_established: bool,
     },
+    /// Close what the container has opened for itself at UDP ports of the host's.
+    Free {
+        /// The first and the last of each range.
+        ports: Vec<(u16, u16)>,
+    },
     /// Tell of flows.
     Flows {
         /// Where to begin.

@@ -45,4 +45,10 @@ impl<M: RingMemory> Stack<M> {
     pub fn udp_give_way<E: Edge>(&mut self, guest: SocketAddr, edge: &mut E) {
         self.udp.give_way(guest, edge);
     }
+
+    /// Closes a mapping that the container has made for itself: its host port is needed. If the container sends again it gets
+    /// another one.
+    pub fn udp_close<E: Edge>(&mut self, mapping: UdpId, edge: &mut E) {
+        self.udp.close(mapping, edge);
+    }
 }

@@ -23,13 +23,19 @@ impl UdpFlows {
     /// Closes the mapping that the container's end `guest` has made for itself, if it has one: what it sends is to leave from
     /// the port that is published to it.
     pub(crate) fn give_way<E: Edge>(&mut self, guest: SocketAddr, edge: &mut E) {
-        let key = key(guest, Via::Direct);
-        let Some(id) = self.mappings.find(&key) else { return };
-        if self.mappings.get(id).is_some_and(|(_, mapping)| !mapping.published) {
-            self.mappings.remove(id);
-            edge.release(&key.claim());
-            edge.udp_close(UdpId(id));
+        if let Some(id) = self.mappings.find(&key(guest, Via::Direct)) {
+            self.close(UdpId(id), edge);
         }
+    }
+
+    /// Closes a mapping that the container has made for itself.
+    pub(crate) fn close<E: Edge>(&mut self, id: UdpId, edge: &mut E) {
+        let Some(key) = self.mappings.get(id.0).filter(|(_, mapping)| !mapping.published).map(|(key, _)| *key) else {
+            return;
+        };
+        self.mappings.remove(id.0);
+        edge.release(&key.claim());
+        edge.udp_close(id);
     }
 
     /// Takes away mappings that [`UdpFlows::publish`] has made. Their clients are forgotten; the edge closes the sockets.

@@ -17,8 +17,10 @@ impl OpenFlow {
             }
             return;
         }
+        let finished = matches!(socket.state(), State::CloseWait | State::LastAck | State::Closing | State::TimeWait);
         while self.ready.writable && socket.recv_queue() > 0 {
-            let sent = socket.recv(|bytes| match edge.tcp_send(id, bytes) {
+            let send = if finished { E::tcp_send_last } else { E::tcp_send };
+            let sent = socket.recv(|bytes| match send(edge, id, bytes) {
                 Ok(sent) => {
                     let sent = sent.min(bytes.len());
                     (sent, Ok((sent, sent == bytes.len())))
@@ -37,7 +39,6 @@ impl OpenFlow {
                 Err(_) => break,
             }
         }
-        let finished = matches!(socket.state(), State::CloseWait | State::LastAck | State::Closing | State::TimeWait);
         if finished && socket.recv_queue() == 0 && self.guest == GuestSide::Open {
             self.guest = GuestSide::ShutDown;
             // When both ends are done the socket is closed in this very turn.
