@@ -7,6 +7,7 @@ mod error_queue;
 mod gate;
 mod holder;
 mod host_error;
+mod landlock;
 pub mod listen;
 mod lull;
 mod mail;
@@ -16,6 +17,7 @@ mod ping;
 pub mod report;
 mod resets;
 pub mod sandbox;
+mod seccomp;
 mod slots;
 mod sockets;
 mod splice;
@@ -90,6 +92,8 @@ pub fn serve(
     if let Some(line) = lines.orders {
         orders::clerk::start(line, service.handle()).map_err(Error::Thread)?;
     }
+    landlock::confine();
+    seccomp::confine();
     service.run()
 }
 

@@ -36,8 +36,8 @@ print('done', flush=True); time.sleep(60)"
         let before = cpu_time(bed);
         process.wait_for("done");
         let during = cpu_time(bed) - before;
-        // 50 messages take half a second at least.
-        assert_eq!(during > Duration::from_millis(300), busy, "{option:?}: {during:?} of CPU time");
+        // 50 messages take half a second at least; others may want the processor too.
+        assert_eq!(during > Duration::from_millis(120), busy, "{option:?}: {during:?} of CPU time");
         let sleeps = || {
             let before = cpu_time(bed);
             std::thread::sleep(Duration::from_millis(500));

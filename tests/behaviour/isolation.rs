@@ -103,6 +103,8 @@ fn the_stack_holds_no_rights(bed: &Bed) {
         assert_eq!(field(set), "0000000000000000", "{set}\n{status}");
     }
     assert_eq!(field("NoNewPrivs:"), "1");
+    // A filter of system calls (seccomp(2)); what it forbids is tested where it is made.
+    assert_eq!(field("Seccomp:"), "2");
     // Nor can it get them in a further user namespace.
     let pid = found[0].file_name().unwrap().to_string_lossy().into_owned();
     let enter = format!("nsenter --preserve-credentials --user --target {pid}");

@@ -1,11 +1,10 @@
 //! Flows that clients of the host's begin, at its published ports.
 
-use super::pace::Manner;
-use super::{Flow, FlowId, OpenFlow, Phase, TcpFlows};
+use super::{FlowId, OpenFlow, Phase, TcpFlows};
 use crate::Instant;
 use crate::edge::{Edge, RingMemory};
 use crate::event::{Counter, Counters};
-use crate::flow::{Armed, FlowKey};
+use crate::flow::FlowKey;
 use crate::share::Claim;
 
 /// The ports that stand for a client's own when that is taken: the ephemeral ones (Linux' net.ipv4.ip_local_port_range).
@@ -42,18 +41,7 @@ impl<M: RingMemory> TcpFlows<M> {
             edge.release(&Claim::Tcp(key));
             return None;
         }
-        let id = FlowId(self.flows.insert(Flow {
-            key,
-            phase: Phase::Open(Box::new(OpenFlow::inbound(endpoint, now))),
-            due: false,
-            manner: Manner::default(),
-            touched: false,
-            half_open: true,
-            named: true,
-            armed: Armed::default(),
-        }) as u32);
-        self.half_open += 1;
-        self.by_key.insert(key, id);
+        let id = self.add(key, Phase::Open(Box::new(OpenFlow::inbound(endpoint, now))));
         counters.count(Counter::TcpFlowsAccepted);
         self.mark(id);
         Some(id)

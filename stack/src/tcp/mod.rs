@@ -4,6 +4,7 @@
 //! a flood of SYNs costs no buffers. A flow that a client of a published port began has its endpoint at once (`accept.rs`).
 
 mod accept;
+mod connect;
 mod detour;
 mod emit;
 mod endpoint;
@@ -23,13 +24,14 @@ use slab::Slab;
 
 use crate::Instant;
 use crate::config::Limits;
-use crate::edge::{Close, Edge, FlowId, HEADROOM, HostError, RingMemory};
-use crate::event::{Counter, Counters, DropReason};
+use crate::edge::{Close, Edge, FlowId, HEADROOM, RingMemory};
+use crate::event::{Counter, DropReason};
 use crate::flow::{Armed, FlowKey, Timers};
 use crate::frame::{ETHERNET_HEADER_LEN, IpPacket, TcpFlags, TcpSegment};
 use crate::share::Claim;
 use crate::stack::{TcpFlow, TcpState};
 
+pub(crate) use connect::Unreachable;
 pub(crate) use emit::Framing;
 pub use flow::Readiness;
 pub(crate) use flow::direct::{Run, STRAIGHT, end, is_plain};
@@ -45,14 +47,6 @@ use syn::HeldSyn;
 
 /// The size that a segment is refused with does not matter; a reset has no payload.
 const ANY_MSS: u16 = u16::MAX;
-
-/// Why the host side of a flow did not come about, and the container's SYN to say so with.
-pub(crate) struct Unreachable {
-    /// The IP packet that cannot be delivered.
-    pub(crate) packet: Box<[u8]>,
-    /// Why.
-    pub(crate) error: HostError,
-}
 
 /// Whether flows have been left with something to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -207,105 +201,6 @@ impl<M: RingMemory> TcpFlows<M> {
         }
     }
 
-    /// Starts a flow from the container's SYN, which was claimed: the host connects to `to`.
-    ///
-    /// # Errors
-    /// When the outcome is known at once and the container is to hear of it by ICMP.
-    #[allow(clippy::too_many_arguments)]
-    pub(crate) fn open<E: Edge>(
-        &mut self,
-        now: Instant,
-        packet: &IpPacket<'_>,
-        segment: &TcpSegment<'_>,
-        to: std::net::SocketAddr,
-        framing: &Framing,
-        counters: &mut Counters,
-        edge: &mut E,
-    ) -> Result<(), Unreachable> {
-        let key = FlowKey::of(packet, segment);
-        if let Some(bound) = self.bound() {
-            counters.count(bound);
-            edge.release(&Claim::Tcp(key));
-            self.refuse(packet.bytes, framing, edge);
-            return Ok(());
-        }
-        let id = FlowId(self.flows.insert(Flow {
-            key,
-            phase: Phase::Connecting(HeldSyn::new(packet.bytes, packet.header_len, segment)),
-            due: false,
-            manner: Manner::default(),
-            touched: false,
-            half_open: true,
-            named: true,
-            armed: Armed::default(),
-        }) as u32);
-        self.half_open += 1;
-        self.by_key.insert(key, id);
-        counters.count(Counter::TcpFlowsOpened);
-        match edge.tcp_connect(id, to) {
-            Ok(()) => Ok(()),
-            Err(error) => self.fail(now, id, error, framing, counters, edge),
-        }
-    }
-
-    /// Tells that the host side of a flow is connected.
-    pub(crate) fn connected<E: Edge>(
-        &mut self,
-        now: Instant,
-        id: FlowId,
-        ready: Readiness,
-        framing: &Framing,
-        counters: &mut Counters,
-        edge: &mut E,
-    ) {
-        let Some(flow) = self.flows.get_mut(id.0 as usize) else { return };
-        let Phase::Connecting(syn) = &flow.phase else { return };
-        let Some(mut endpoint) = self.stock.take() else {
-            counters.count(Counter::TcpBufferLimit);
-            let packet = syn.packet.clone();
-            edge.tcp_close(id, Close::Reset);
-            self.remove(now, id, edge);
-            return self.refuse(&packet, framing, edge);
-        };
-        if endpoint.listen(&flow.key) {
-            // The answer to a SYN is never immediate: it comes with the flow's turn.
-            self.engine.feed(now, &mut endpoint.set, &syn.packet);
-        }
-        let open = OpenFlow::new(endpoint, syn.peer, ready, now);
-        flow.phase = Phase::Open(Box::new(open));
-        self.mark(id);
-    }
-
-    /// Tells that the host side of a flow could not connect.
-    ///
-    /// # Errors
-    /// When the container is to hear of it by ICMP.
-    pub(crate) fn fail<E: Edge>(
-        &mut self,
-        now: Instant,
-        id: FlowId,
-        error: HostError,
-        framing: &Framing,
-        counters: &mut Counters,
-        edge: &mut E,
-    ) -> Result<(), Unreachable> {
-        let Some(Phase::Connecting(syn)) = self.remove(now, id, edge) else { return Ok(()) };
-        match error {
-            HostError::NetUnreachable | HostError::HostUnreachable | HostError::Prohibited => {
-                Err(Unreachable { packet: syn.packet, error })
-            }
-            // What the container would have got from the wire: nothing.
-            HostError::TimedOut => Ok(()),
-            _ => {
-                if error == HostError::Exhausted {
-                    counters.count(Counter::HostExhausted);
-                }
-                self.refuse(&syn.packet, framing, edge);
-                Ok(())
-            }
-        }
-    }
-
     /// Tells what the host's events said about an open flow.
     pub(crate) fn host_ready(&mut self, id: FlowId, ready: Readiness) {
         if let Some(Flow { phase: Phase::Open(open), .. }) = self.flows.get_mut(id.0 as usize) {
@@ -322,9 +217,21 @@ impl<M: RingMemory> TcpFlows<M> {
         })
     }
 
-    /// Whether a flow's host side is still connecting.
-    pub(crate) fn connecting(&self, id: FlowId) -> bool {
-        matches!(self.flows.get(id.0 as usize), Some(Flow { phase: Phase::Connecting(_), .. }))
+    /// Adds a flow that is half open.
+    fn add(&mut self, key: FlowKey, phase: Phase) -> FlowId {
+        let id = FlowId(self.flows.insert(Flow {
+            key,
+            phase,
+            due: false,
+            manner: Manner::default(),
+            touched: false,
+            half_open: true,
+            named: true,
+            armed: Armed::default(),
+        }) as u32);
+        self.half_open += 1;
+        self.by_key.insert(key, id);
+        id
     }
 
     fn mark(&mut self, id: FlowId) {

@@ -3,12 +3,12 @@
 pub(crate) mod direct;
 mod host;
 mod inbound;
+mod turn;
 mod window;
 
 use smoltcp::socket::tcp::State;
 
 use super::detour::Detour;
-use super::emit::{Framing, finish};
 use super::endpoint::{BULK, Endpoint};
 use super::engine::Engine;
 use super::nudge::LastSeen;
@@ -16,6 +16,7 @@ use super::syn::Peer;
 use crate::edge::{Close, Edge, FlowId};
 use crate::frame::{IpPacket, TcpFlags, TcpSegment};
 use crate::{Duration, Instant};
+pub(crate) use turn::Outcome;
 use window::Offered;
 
 /// What the host's events told about a flow's socket since it was last found wanting (edge-triggered readiness).
@@ -43,25 +44,6 @@ const HANDSHAKE_LIMIT: Duration = Duration::from_secs(10);
 
 /// How long bytes that are underway towards one end may hold up a reset from the other.
 const RESET_GRACE: Duration = Duration::from_secs(5);
-
-/// How long a host peer may take nothing of what is left of a flow that the container has finished with before it is
-/// given up.
-const DRAIN_LIMIT: Duration = Duration::from_secs(60);
-
-/// How long a container may leave what it was sent without any answer, counted from its last segment or the host's last
-/// bytes: as long as Linux does (tcp(7), tcp_retries2).
-const SILENCE_LIMIT: Duration = Duration::from_secs(924);
-
-/// What is to become of a flow after it had its turn.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum Outcome {
-    /// It goes on; due again at this time at the latest, if any.
-    Open(Option<Instant>),
-    /// The container's side has ended: its name may be used anew while the host is still given what was sent.
-    Draining(Instant),
-    /// It is over.
-    Over,
-}
 
 /// A flow whose host side is connected.
 pub(crate) struct OpenFlow {
@@ -286,121 +268,5 @@ impl OpenFlow {
     /// How many bytes passed either way since this was last asked.
     pub(crate) fn take_moved(&mut self) -> usize {
         std::mem::take(&mut self.moved)
-    }
-
-    /// Gives the flow its turn: bytes to the host, `share` bytes or so from the host, packets to the container.
-    pub(crate) fn turn<E: Edge>(
-        &mut self,
-        now: Instant,
-        id: FlowId,
-        share: usize,
-        engine: &mut Engine,
-        framing: &Framing,
-        edge: &mut E,
-    ) -> Outcome {
-        self.unfinished = false;
-        self.send_to_host(now, id, edge);
-        if !matches!(self.guest, GuestSide::Gone(_)) {
-            self.receive_from_host(now, id, share, edge);
-            self.pass_end_on();
-            self.carry_reset(now, id, edge);
-            self.emit_all(now, engine, framing, edge);
-            self.judge(now, engine, framing, edge);
-        }
-        self.outcome(now, id, engine, edge)
-    }
-
-    fn emit_all<E: Edge>(&mut self, now: Instant, engine: &mut Engine, framing: &Framing, edge: &mut E) {
-        while self.emit(now, engine, framing, edge) {}
-        // An acknowledgement that smoltcp would delay is emitted as it would be when the delay is over.
-        while self.unacknowledged >= BULK && self.emit_delayed(now, engine, framing, edge) {}
-    }
-
-    fn emit<E: Edge>(&mut self, now: Instant, engine: &mut Engine, framing: &Framing, edge: &mut E) -> bool {
-        let emitted = engine.emit(now, &mut self.endpoint.set);
-        self.transmit(emitted, engine, framing, edge)
-    }
-
-    fn emit_delayed<E: Edge>(&mut self, now: Instant, engine: &mut Engine, framing: &Framing, edge: &mut E) -> bool {
-        let emitted = engine.emit_delayed(now, &mut self.endpoint.set);
-        self.transmit(emitted, engine, framing, edge)
-    }
-
-    fn transmit<E: Edge>(
-        &mut self,
-        emitted: Option<usize>,
-        engine: &mut Engine,
-        framing: &Framing,
-        edge: &mut E,
-    ) -> bool {
-        let Some(len) = emitted else { return false };
-        self.detour.outward(engine.segment(len));
-        self.offered.limit(engine.segment(len), framing.window);
-        self.unacknowledged = 0;
-        self.window_known = !self.half_open();
-        let buffer = engine.buffer(len);
-        if let Some(offload) = finish(buffer, framing, self.mss) {
-            edge.transmit(buffer, offload);
-        }
-        true
-    }
-
-    /// Looks at the state that the turn has led to.
-    fn judge<E: Edge>(&mut self, now: Instant, engine: &mut Engine, framing: &Framing, edge: &mut E) {
-        match self.endpoint.state() {
-            // Both ends are done; only our last acknowledgement may still be delayed. TIME-WAIT is for links that lose
-            // and reorder; here a late segment gets a reset, as it would after TIME-WAIT.
-            State::TimeWait => {
-                while self.emit_delayed(now, engine, framing, edge) {}
-                self.gone(Close::Orderly);
-            }
-            State::Closed => self.gone(if self.host == HostSide::Broken { Close::Orderly } else { Close::Reset }),
-            State::Listen | State::SynReceived | State::SynSent if self.limit.is_some_and(|limit| limit <= now) => {
-                self.endpoint.socket().abort();
-                self.emit_all(now, engine, framing, edge);
-                self.gone(Close::Reset);
-            }
-            _ if self.silent(now) => {
-                self.endpoint.socket().abort();
-                self.emit_all(now, engine, framing, edge);
-                self.gone(Close::Reset);
-            }
-            _ => {}
-        }
-    }
-
-    /// Whether the container has not answered for too long. Its retransmission timer sees to it that this is asked.
-    fn silent(&mut self, now: Instant) -> bool {
-        let underway = self.endpoint.socket().send_queue() > 0
-            || matches!(self.endpoint.state(), State::FinWait1 | State::Closing | State::LastAck);
-        underway && now - self.heard.max(self.active).min(now) > SILENCE_LIMIT
-    }
-
-    fn outcome<E: Edge>(&mut self, now: Instant, id: FlowId, engine: &mut Engine, edge: &mut E) -> Outcome {
-        if let GuestSide::Gone(how) = self.guest {
-            let undelivered = self.endpoint.socket().recv_queue() > 0 && self.host_open();
-            let limit = match how {
-                Close::Reset => *self.limit.get_or_insert(now + RESET_GRACE),
-                Close::Orderly => (*self.limit.get_or_insert(now + DRAIN_LIMIT)).max(self.active + DRAIN_LIMIT),
-            };
-            if undelivered && now < limit {
-                return Outcome::Draining(limit);
-            }
-            if self.host_open() {
-                // An orderly end would make the peer take what it has for all there is.
-                edge.tcp_close(id, if undelivered { Close::Reset } else { how });
-                self.host = HostSide::Broken;
-            }
-            return Outcome::Over;
-        }
-        let mut deadline = engine.deadline(now, &self.endpoint.set);
-        if deadline.is_none() && self.endpoint.socket().send_queue() > 0 {
-            deadline = self.last_seen.nudge(now, self.detour, engine, &mut self.endpoint);
-        }
-        let limit = self.limit.filter(|limit| *limit > now);
-        Outcome::Open(match (deadline, limit) {
-            (Some(a), Some(b)) => Some(a.min(b)),
-            (a, b) => a.or(b),
-        })
     }
 }
