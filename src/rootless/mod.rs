@@ -89,11 +89,12 @@ pub fn serve(
     lines: Lines,
 ) -> Result<(), Error> {
     let service = Service::new(tap, network, ports, stop, lines.agent)?;
+    landlock::confine();
+    seccomp::confine();
+    // A thread that is made now is as confined as this one.
     if let Some(line) = lines.orders {
         orders::clerk::start(line, service.handle()).map_err(Error::Thread)?;
     }
-    landlock::confine();
-    seccomp::confine();
     service.run()
 }
 
