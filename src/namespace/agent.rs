@@ -1,5 +1,6 @@
 //! The agent's process: enters the container's network namespace, locks itself up there, and serves the stack.
 
+use std::fs::File;
 use std::os::fd::{AsFd, OwnedFd};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
@@ -12,7 +13,8 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, setsid};
 
 use crate::agent::Inside;
-use crate::config::Network;
+use crate::config::{Network, Presence};
+use crate::log::LogFile;
 use crate::rootless::sandbox;
 use crate::sys::{self, Fork};
 
@@ -33,15 +35,29 @@ pub(super) struct Agent {
 
 impl Agent {
     /// Starts the process. `link` leads to the stack.
-    pub(super) fn start(namespaces: &Namespaces, network: &Network, link: OwnedFd) -> Result<Agent, Error> {
+    pub(super) fn start(
+        namespaces: &Namespaces,
+        network: &Network,
+        link: OwnedFd,
+        log_file: &LogFile,
+        presence: Presence,
+    ) -> Result<Agent, Error> {
         let (ours, theirs) = Channel::pair().step("make a socket pair")?;
         match sys::fork_into(CloneFlags::empty()).step("start a process")? {
             Fork::Parent(pid) => Ok(Agent { pid, channel: Some(ours) }),
             Fork::Child => {
                 drop(ours);
-                let served = catch_unwind(AssertUnwindSafe(|| serve(&theirs, namespaces, network, link)));
-                if let Ok(Err(error)) = served {
-                    let _ = theirs.send(&Message::Failed(error.to_string()));
+                let serve = || serve(&theirs, namespaces, network, link, log_file, presence);
+                match catch_unwind(AssertUnwindSafe(serve)) {
+                    Ok(Err(error)) if !network.expose.is_empty() => {
+                        let _ = theirs.send(&Message::Failed(error.to_string()));
+                    }
+                    // What it is for otherwise can be done without.
+                    Ok(Err(error)) => {
+                        tracing::warn!("no agent in the container: {error}");
+                        let _ = theirs.send(&Message::Ready);
+                    }
+                    Ok(Ok(())) | Err(_) => {}
                 }
                 sys::exit_now(0)
             }
@@ -92,15 +108,28 @@ impl Drop for Agent {
     }
 }
 
-fn serve(channel: &Channel, namespaces: &Namespaces, network: &Network, link: OwnedFd) -> Result<(), Error> {
+fn serve(
+    channel: &Channel,
+    namespaces: &Namespaces,
+    network: &Network,
+    link: OwnedFd,
+    log_file: &LogFile,
+    presence: Presence,
+) -> Result<(), Error> {
     // Root of the container's user namespace may trace what is in it.
     prctl::set_dumpable(false).step("hide from the container")?;
-    let mut keep = vec![channel.as_fd(), link.as_fd()];
+    let null = File::options().read(true).write(true).open("/dev/null").step("open /dev/null")?;
+    let mut keep = vec![channel.as_fd(), link.as_fd(), null.as_fd()];
     keep.extend(namespaces.descriptors());
+    keep.extend(log_file.iter().map(|file| file.as_fd()));
     sys::close_others(&keep).step("close what is the supervisor's")?;
     setsid().step("leave the session")?;
     SigSet::empty().thread_set_mask().step("let signals in")?;
     let _ = prctl::set_name(c"rnet-agent");
+    // Who waits for the end of the caller's streams does not wait for this process.
+    for stream in [0, 1] {
+        sys::redirect(&null, stream).step("leave the terminal")?;
+    }
     namespaces.enter()?;
     link::configure_loopback()?;
     let inside = Inside::set_up(network, link).map_err(|error| Error::Reported(error.to_string()))?;
@@ -108,6 +137,10 @@ fn serve(channel: &Channel, namespaces: &Namespaces, network: &Network, link: Ow
         .step("make the agent's namespaces")?;
     // Its sockets need it for their mark and their name, and the rules for them are to be removed at the end.
     sandbox::enter(&[caps::Capability::CAP_NET_ADMIN]).map_err(|error| Error::Reported(error.to_string()))?;
+    if presence == Presence::Background {
+        sys::redirect(&null, 2).step("leave the terminal")?;
+    }
+    drop(null);
     channel.send(&Message::Ready).step("report to the supervisor")?;
     inside.serve(channel.as_fd());
     Ok(())

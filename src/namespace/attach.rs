@@ -90,7 +90,9 @@ fn serve(
         .transpose()
         .step("make a socket pair")?
         .unzip();
-    let agent = for_agent.map(|link| Agent::start(&namespaces, &attach.network, link)).transpose()?;
+    let agent = for_agent
+        .map(|link| Agent::start(&namespaces, &attach.network, link, log_file, attach.presence))
+        .transpose()?;
     let joiner = Joiner::start(namespaces, &attach.network)?;
     let about = about(&attach, &watch);
     let control = Control::start(&attach.control, about, &attach.network, log_file, attach.presence)?;
@@ -111,8 +113,8 @@ fn serve(
     } else {
         tell_ready(attach.ready_fd);
     }
-    let watches = Watches { watch, keeps_alive: needs_watch, agent };
-    let ended = until_end(&signals, &mut stack, &mut control, attach.exit_fd.as_ref(), watches);
+    let mut watches = Watches { watch, keeps_alive: needs_watch, agent };
+    let ended = until_end(&signals, &mut stack, &mut control, attach.exit_fd.as_ref(), &mut watches);
     drop(control);
     drop(stack);
     drop(pid_file);
@@ -183,7 +185,7 @@ fn until_end(
     stack: &mut Stack,
     control: &mut Option<Control>,
     exit_fd: Option<&OwnedFd>,
-    mut watches: Watches,
+    watches: &mut Watches,
 ) -> Result<(), Error> {
     loop {
         let deadline = watches.period().map(|period| Instant::now() + period);

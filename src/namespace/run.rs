@@ -55,7 +55,7 @@ pub fn run(run: &Run) -> Result<u8, Error> {
     let agent = match for_agent {
         Some(link) => {
             let (namespaces, _) = Namespaces::open(&Target::Process(command.pid.as_raw()))?;
-            Some(Agent::start(&namespaces, &run.network, link)?)
+            Some(Agent::start(&namespaces, &run.network, link, &log_file, Presence::Foreground)?)
         }
         None => None,
     };

@@ -287,7 +287,8 @@ fn serve_in<'b>(bed: &'b Bed, container: &Container<'_>) -> Cmd<'b> {
 fn ends_with_the_namespace(bed: &Bed) {
     let container = Container::new(bed);
     let pid = container.pid.to_string();
-    bed.rnet(&["attach", "--pid", &pid, "-p", "7001-7008"]).ok();
+    let out = bed.rnet(&["attach", "--pid", &pid, "-p", "7001-7008"]).output();
+    assert!(out.assert_code(0).closed, "the caller's output is held open\n{out}");
     let inside = serve_in(bed, &container).spawn();
     inside.wait_for("\"ready\"");
     std::thread::sleep(Duration::from_millis(100));
