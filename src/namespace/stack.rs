@@ -14,7 +14,7 @@ use nix::unistd::{Pid, setsid};
 use crate::config::{Network, Presence};
 use crate::log::LogFile;
 use crate::rootless::listen::PublishedPorts;
-use crate::rootless::{self, sandbox};
+use crate::rootless::{self, Lines, sandbox};
 use crate::sys::{self, Fork};
 
 use super::channel::{Channel, Message};
@@ -34,12 +34,13 @@ pub(super) struct Stack {
 
 impl Stack {
     /// Opens the published ports and starts the process, which keeps them; it waits for the tap device. Orders reach it by
-    /// `orders`.
+    /// `orders`, and the agent by `agent`.
     pub(super) fn start(
         network: &Network,
         log_file: &LogFile,
         presence: Presence,
         orders: Option<OwnedFd>,
+        agent: Option<OwnedFd>,
     ) -> Result<Stack, Error> {
         // Only this process may have low ports: the stack has no rights, and the command another network.
         let ports = PublishedPorts::open(network)?;
@@ -50,8 +51,10 @@ impl Stack {
             Fork::Parent(pid) => Ok(Stack { pid, channel: Some(ours), ended: None }),
             Fork::Child => {
                 drop(ours);
-                let served =
-                    catch_unwind(AssertUnwindSafe(|| serve(&theirs, network, ports, orders, log_file, presence, ids)));
+                let served = catch_unwind(AssertUnwindSafe(|| {
+                    let lines = Lines { orders, agent };
+                    serve(&theirs, network, ports, lines, log_file, presence, ids)
+                }));
                 let code = match served {
                     Ok(Ok(())) => 0,
                     Ok(Err(text)) => {
@@ -123,7 +126,7 @@ fn serve(
     channel: &Channel,
     network: &Network,
     ports: PublishedPorts,
-    orders: Option<OwnedFd>,
+    lines: Lines,
     log_file: &LogFile,
     presence: Presence,
     (uid, gid): (u32, u32),
@@ -134,7 +137,7 @@ fn serve(
     let mut keep = vec![channel.as_fd(), null.as_fd()];
     keep.extend(log_file.iter().map(|file| file.as_fd()));
     keep.extend(ports.descriptors());
-    keep.extend(orders.iter().map(AsFd::as_fd));
+    keep.extend(lines.orders.iter().chain(&lines.agent).map(AsFd::as_fd));
     sys::close_others(&keep).map_err(|error| words(&error))?;
     // Terminal signals are for the command; the stack ends when its channel does.
     setsid().map_err(|error| words(&error))?;
@@ -143,7 +146,7 @@ fn serve(
     for stream in [0, 1] {
         sys::redirect(&null, stream).map_err(|error| words(&error))?;
     }
-    sandbox::keep_ids(uid, gid).and_then(|()| sandbox::enter()).map_err(|error| error.to_string())?;
+    sandbox::keep_ids(uid, gid).and_then(|()| sandbox::enter(&[])).map_err(|error| error.to_string())?;
     let tap = match channel.receive() {
         Ok(Some(Message::Tap(tap))) => tap,
         // The supervisor has given up, and has told why.
@@ -155,5 +158,5 @@ fn serve(
     drop(null);
     let stop = channel.try_clone().map_err(|error| words(&error))?.into_fd();
     channel.send(&Message::Ready).map_err(|error| words(&error))?;
-    rootless::serve(tap, network, ports, stop, orders).map_err(|error| format!("the network stack failed: {error}"))
+    rootless::serve(tap, network, ports, stop, lines).map_err(|error| format!("the network stack failed: {error}"))
 }
