@@ -31,7 +31,7 @@ def contenders(options, rnet, directory):
     rootlesskit = shutil.which("rootlesskit")
     if rootlesskit and "rootlesskit" not in options.without:
         # What it executes itself, it looks for beside itself and in the path.
-        found.append(Rootlesskit("rootlesskit", Path(rootlesskit), directory / "home" / "rootlesskit"))
+        found.append(Rootlesskit("rootlesskit", Path(rootlesskit)))
     if "veth" not in options.without:
         found.append(Veth())
     return found

@@ -133,12 +133,13 @@ class Rootlesskit(Contender):
     makes_container = True
     only = re.compile(r"^published-loopback")
 
-    def __init__(self, name, program, state):
+    def __init__(self, name, program):
         super().__init__(name, program)
-        self.state = Path(state)
+        self.state = None
 
     def attach(self, pid, mtu, ports=(), socket_path=None):
         published = [word for outer, inner in ports for word in ("-p", f"0.0.0.0:{outer}:{inner}/tcp")]
+        self.state = Path(f"{socket_path}.rootlesskit")
         driver = ["--net=slirp4netns", "--port-driver=builtin", "--state-dir", self.state, *published]
         return [self.program, *driver, "sleep", "infinity"]
 
