@@ -1,5 +1,6 @@
 //! rnet gives containers a network.
 
+pub mod agent;
 mod cli;
 pub mod config;
 pub mod control;

@@ -1,6 +1,7 @@
 //! The system calls that no safe crate wraps, each behind a safe function.
 
 pub mod messages;
+pub mod netlink;
 pub mod packets;
 pub mod watched;
 

@@ -6,10 +6,12 @@ use libfuzzer_sys::fuzz_target;
 use serde_json::{Value, json};
 
 #[allow(dead_code, reason = "the front end uses the rest")]
+#[path = "../../src/config/publish.rs"]
+mod publish;
+
+/// Where the protocol finds it.
 mod config {
-    #[path = "../../../src/config/publish.rs"]
-    mod publish;
-    pub use publish::Publish;
+    pub use crate::publish::Publish;
 }
 
 #[allow(dead_code, reason = "the server uses the rest")]

@@ -6,7 +6,8 @@ use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
 use crate::config::{
-    BUSY_POLL_MAX, BusyPoll, Control, Limits, Log, LogFormat, Network, Outbound, Publish, Subnet, THREADS_MAX,
+    Auto, BUSY_POLL_MAX, BusyPoll, Control, Expose, Limits, Log, LogFormat, LoopbackSource, Network, Outbound, Publish,
+    PublishArg, Subnet, THREADS_MAX,
 };
 
 use super::dns;
@@ -38,6 +39,7 @@ pub(super) fn network(low: &Low, faults: &mut Faults) -> Option<Network> {
     });
     let threads = low.parse("threads", faults, |text| value::number(text, 1, THREADS_MAX as u64));
     let threads = threads.map_or(1, |threads| threads as usize);
+    let (publish, auto) = publish(low, faults, with_ipv4, with_ipv6);
     let network = Network {
         ifname: low.parse("ifname", faults, value::ifname).unwrap_or_else(|| "tap0".into()),
         mtu: mtu.unwrap_or(MTU_MAX),
@@ -51,7 +53,14 @@ pub(super) fn network(low: &Low, faults: &mut Faults) -> Option<Network> {
             interface: low.parse("outbound-if", faults, own_interface),
         },
         dns: dns::dns(low, faults),
-        publish: publish(low, faults, with_ipv4, with_ipv6),
+        publish,
+        auto,
+        expose: expose(low, faults),
+        loopback_source: low
+            .parse("loopback-source", faults, |text| {
+                value::word(text, &[("gateway", LoopbackSource::Gateway), ("container", LoopbackSource::Container)])
+            })
+            .unwrap_or_default(),
         limits: limits(low, threads, faults),
         threads,
         busy_poll: low.parse("busy-poll", faults, busy_poll).unwrap_or_default(),
@@ -145,21 +154,59 @@ fn busy_poll(text: &str) -> Result<BusyPoll, String> {
 }
 
 /// The ports to be published; none may be claimed twice, and each needs a family that the container has.
-fn publish(low: &Low, faults: &mut Faults, with_ipv4: bool, with_ipv6: bool) -> Vec<Publish> {
+fn publish(low: &Low, faults: &mut Faults, with_ipv4: bool, with_ipv6: bool) -> (Vec<Publish>, Auto) {
     let mut rules: Vec<(String, Publish)> = Vec::new();
-    for (place, rule) in low.parse_all("publish", faults, str::parse::<Publish>) {
-        let missing = match rule.address {
+    let mut auto = Auto::default();
+    let mut exceptions = Vec::new();
+    for (place, rule) in low.parse_all("publish", faults, str::parse::<PublishArg>) {
+        let address = match &rule {
+            PublishArg::Rule(rule) => rule.address,
+            PublishArg::Auto(follow) => follow.address,
+            PublishArg::Except(_) => None,
+        };
+        let missing = match address {
             Some(IpAddr::V4(_)) if !with_ipv4 => Some(Ipv4Addr::NAME),
             Some(IpAddr::V6(_)) if !with_ipv6 => Some(Ipv6Addr::NAME),
             _ => None,
         };
-        let clash = rules.iter().find_map(|(other, earlier)| earlier.clash(&rule).map(|socket| (other, socket)));
         if let Some(family) = missing {
             faults.push(place, format!("{family} is switched off in the container"));
-        } else if let Some((other, socket)) = clash {
+            continue;
+        }
+        let rule = match rule {
+            PublishArg::Rule(rule) => rule,
+            PublishArg::Auto(follow) => {
+                auto.follow.push(follow);
+                continue;
+            }
+            PublishArg::Except(except) => {
+                auto.except.push(except);
+                exceptions.push(place);
+                continue;
+            }
+        };
+        let clash = rules.iter().find_map(|(other, earlier)| earlier.clash(&rule).map(|socket| (other, socket)));
+        if let Some((other, socket)) = clash {
             faults.push(place, format!("claims {socket}, as does {other}"));
         } else {
             rules.push((place, rule));
+        }
+    }
+    if !auto.follows_any() {
+        for place in exceptions {
+            faults.push(place, "excludes ports from auto, which is not given: add -p auto");
+        }
+    }
+    (rules.into_iter().map(|(_, rule)| rule).collect(), auto)
+}
+
+/// The host's ports that the container may reach at its loopback; none of its own may be claimed twice.
+fn expose(low: &Low, faults: &mut Faults) -> Vec<Expose> {
+    let mut rules: Vec<(String, Expose)> = Vec::new();
+    for (place, rule) in low.parse_all("expose", faults, str::parse::<Expose>) {
+        match rules.iter().find_map(|(other, earlier)| earlier.clash(&rule).map(|port| (other, port))) {
+            Some((other, port)) => faults.push(place, format!("claims the container's port {port}, as does {other}")),
+            None => rules.push((place, rule)),
         }
     }
     rules.into_iter().map(|(_, rule)| rule).collect()

@@ -98,8 +98,24 @@ pub(super) const NETWORK: &[Opt] = &[
         short: Some('p'),
         takes: Takes::Values("[ADDR:]PORT[-END][:CPORT[-END]][/PROTO]"),
         help: "Let the host's PORT lead to the container's CPORT [default: the same], for tcp or udp [default: tcp]; at ADDR \
-               only, IPv6 in brackets [default: all addresses]; may be given again",
+               only, IPv6 in brackets [default: all addresses]; may be given again. `[ADDR:]auto[/PROTO]` opens what listens in \
+               the container while it does, `~PORT[-END][/PROTO]` excludes ports from that",
         heading: INBOUND,
+    },
+    Opt {
+        name: "loopback-source",
+        short: None,
+        takes: Takes::Word(&["gateway", "container"]),
+        help: "Whom clients of published TCP ports on the host's loopback appear as [default: gateway]",
+        heading: INBOUND,
+    },
+    Opt {
+        name: "expose",
+        short: None,
+        takes: Takes::Values("[HOSTPORT:]PORT[-END][/PROTO]"),
+        help: "Let PORT of the container's loopback lead to HOSTPORT of the host's [default: the same], for tcp or udp \
+               [default: tcp]; may be given again",
+        heading: OUTBOUND,
     },
     values(
         "dns",

@@ -105,19 +105,15 @@ impl FromStr for Publish {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Publish, String> {
-        let (text, protocol) = match text.rsplit_once('/') {
-            None => (text, Protocol::Tcp),
-            Some((text, "tcp")) => (text, Protocol::Tcp),
-            Some((text, "udp")) => (text, Protocol::Udp),
-            Some((_, other)) => return Err(format!("`{other}` is not a protocol: tcp or udp")),
-        };
+        let (text, protocol) = protocol_of(text)?;
+        let protocol = protocol.unwrap_or(Protocol::Tcp);
         let (address, ports) = split_address(text)?;
         if let Some(address) = address {
             bindable(address)?;
         }
         let (host, container) = match ports.split_once(':') {
-            None => (range(ports)?, range(ports)?),
-            Some((host, container)) => (range(host)?, range(container)?),
+            None => (port_range(ports)?, port_range(ports)?),
+            Some((host, container)) => (port_range(host)?, port_range(container)?),
         };
         let len = |range: &RangeInclusive<u16>| u32::from(range.end() - range.start()) + 1;
         if len(&host) != len(&container) {
@@ -128,7 +124,17 @@ impl FromStr for Publish {
     }
 }
 
-fn split_address(text: &str) -> Result<(Option<IpAddr>, &str), String> {
+/// What stands before the protocol, and that if there is one.
+pub(super) fn protocol_of(text: &str) -> Result<(&str, Option<Protocol>), String> {
+    match text.rsplit_once('/') {
+        None => Ok((text, None)),
+        Some((text, "tcp")) => Ok((text, Some(Protocol::Tcp))),
+        Some((text, "udp")) => Ok((text, Some(Protocol::Udp))),
+        Some((_, other)) => Err(format!("`{other}` is not a protocol: tcp or udp")),
+    }
+}
+
+pub(super) fn split_address(text: &str) -> Result<(Option<IpAddr>, &str), String> {
     if let Some(rest) = text.strip_prefix('[') {
         let (address, rest) = rest.split_once(']').ok_or("the bracket is not closed")?;
         let address: Ipv6Addr = address.parse().map_err(|_| format!("`{address}` is not an IPv6 address"))?;
@@ -147,7 +153,7 @@ fn split_address(text: &str) -> Result<(Option<IpAddr>, &str), String> {
     }
 }
 
-fn bindable(address: IpAddr) -> Result<(), String> {
+pub(super) fn bindable(address: IpAddr) -> Result<(), String> {
     match address {
         _ if address.is_multicast() => Err("is a multicast address: nothing can listen there".into()),
         IpAddr::V4(address) if address.is_broadcast() => {
@@ -164,7 +170,7 @@ fn bindable(address: IpAddr) -> Result<(), String> {
     }
 }
 
-fn range(text: &str) -> Result<RangeInclusive<u16>, String> {
+pub(super) fn port_range(text: &str) -> Result<RangeInclusive<u16>, String> {
     let port = |text: &str| match text.parse::<u16>() {
         Ok(port @ 1..) if text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(port),
         _ => Err(format!("`{text}` is not a port from 1 to 65535")),

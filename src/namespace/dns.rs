@@ -169,7 +169,7 @@ impl<'a> NameServer<'a> {
         drop(null);
         // The last chance to read files.
         let prepared = dns::Prepared::new(self.network)?;
-        sandbox::keep_ids(uid, gid).and_then(|()| sandbox::enter()).map_err(|error| error.to_string())?;
+        sandbox::keep_ids(uid, gid).and_then(|()| sandbox::enter(&[])).map_err(|error| error.to_string())?;
         let copy = |fd: &OwnedFd| fd.try_clone().map_err(|error| words(&error));
         let lines = lines.iter().map(copy).collect::<Result<_, _>>()?;
         let supervisor = copy(supervisor)?;

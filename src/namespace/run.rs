@@ -9,16 +9,21 @@ use nix::sys::signal::{Signal, kill, raise};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid};
 
-use crate::config::{Presence, Run};
+use crate::agent;
+use crate::config::{Presence, Run, Target};
 use crate::control::process::About;
 use crate::log;
+use crate::rootless::Lines;
+use crate::sys::packets;
 
+use super::agent::Agent;
 use super::channel::Message;
 use super::command::Command;
 use super::control::Control;
 use super::dns::NameServer;
 use super::error::{Error, Step};
 use super::hints;
+use super::join::Namespaces;
 use super::mapping;
 use super::orphans::{self, Strangers};
 use super::signals::Signals;
@@ -38,14 +43,27 @@ pub fn run(run: &Run) -> Result<u8, Error> {
     let signals = Signals::take()?;
     let strangers = orphans::adopt().step("adopt the command's orphans")?;
     let command = Command::start(run)?;
+    let (for_stack, for_agent) = agent::is_wanted(&run.network, &run.control)
+        .then(packets::pair)
+        .transpose()
+        .step("make a socket pair")?
+        .unzip();
     let about = about(run, command.pid);
     let control = Control::start(&run.control, about, &run.network, &log_file, Presence::Foreground)?;
     let (control, orders) = control.unzip();
     let (lines, names) = NameServer::prepare(&run.network, &log_file, Presence::Foreground)?;
-    let stack = Stack::start(&run.network, lines, &log_file, Presence::Foreground, orders)?;
+    let stack =
+        Stack::start(&run.network, &log_file, Presence::Foreground, Lines { orders, agent: for_stack, names: lines })?;
     let control = control.map(Control::bound).transpose()?.flatten();
     maps.write(command.pid)?;
-    let mut session = Session { signals, command, stack, control, names, strangers, network: Fate::Serving };
+    let agent = match for_agent {
+        Some(link) => {
+            let (namespaces, _) = Namespaces::open(&Target::Process(command.pid.as_raw()))?;
+            Some(Agent::start(&namespaces, &run.network, link, &log_file, Presence::Foreground)?)
+        }
+        None => None,
+    };
+    let mut session = Session { signals, command, stack, control, agent, names, strangers, network: Fate::Serving };
     session.set_up()?;
     session.supervise()
 }
@@ -69,6 +87,7 @@ struct Session<'a> {
     command: Command,
     stack: Stack,
     control: Option<Control>,
+    agent: Option<Agent>,
     names: NameServer<'a>,
     strangers: Strangers,
     network: Fate,
@@ -92,10 +111,21 @@ impl Session<'_> {
     fn set_up(&mut self) -> Result<(), Error> {
         self.command.channel.send(&Message::Go).step("start the set-up")?;
         let mut is_released = false;
+        let mut is_served = false;
+        let mut preparing = self.agent.is_some();
         loop {
-            let fds =
-                [Some(self.signals.as_fd()), Some(self.command.channel.as_fd()), self.stack.channel().map(AsFd::as_fd)];
-            let [signal, command, stack] = wait(fds, None)?;
+            let agent = self.agent.as_ref().filter(|_| preparing);
+            let fds = [
+                Some(self.signals.as_fd()),
+                Some(self.command.channel.as_fd()),
+                self.stack.channel().map(AsFd::as_fd),
+                agent.and_then(Agent::channel).map(AsFd::as_fd),
+            ];
+            let [signal, command, stack, prepared] = wait(fds, None)?;
+            if let Some(agent) = agent.filter(|_| prepared) {
+                agent.is_ready()?;
+                preparing = false;
+            }
             if signal {
                 while let Some(received) = self.signals.next()? {
                     if is_released {
@@ -114,10 +144,7 @@ impl Session<'_> {
                     .step("hear the network stack")?
                     .flatten()
                 {
-                    Some(Message::Ready) => {
-                        self.command.channel.send(&Message::Go).step("start the command")?;
-                        is_released = true;
-                    }
+                    Some(Message::Ready) => is_served = true,
                     Some(Message::Failed(text)) => return Err(Error::Reported(hints::explain(text))),
                     _ => return Err(Error::Lost("the network stack")),
                 }
@@ -129,6 +156,10 @@ impl Session<'_> {
                     None if is_released => return Ok(()),
                     _ => return Err(Error::Lost("the command's process")),
                 }
+            }
+            if is_served && !preparing && !is_released {
+                self.command.channel.send(&Message::Go).step("start the command")?;
+                is_released = true;
             }
         }
     }
@@ -148,7 +179,8 @@ impl Session<'_> {
 
     /// The processes that are not the command's.
     fn processes(&self) -> impl Iterator<Item = Pid> {
-        std::iter::once(self.stack.pid()).chain(self.control.as_ref().map(Control::pid)).chain(self.names.pid())
+        let further = [self.control.as_ref().map(Control::pid), self.agent.as_ref().map(Agent::pid)];
+        std::iter::once(self.stack.pid()).chain(further.into_iter().flatten()).chain(self.names.pid())
     }
 
     fn wait_for_command(&mut self) -> Result<u8, Error> {

@@ -8,8 +8,10 @@ use std::time::{Duration, Instant};
 use mio::net::{TcpListener, TcpStream};
 use mio::{Interest, Registry};
 use slab::Slab;
+use socket2::SockRef;
 use tracing::warn;
 
+use super::gate::{self, Gate};
 use super::listen::{Ends, Published, RuleId};
 use super::token::Source;
 
@@ -52,6 +54,8 @@ pub struct Listeners {
     listeners: Slab<Listener>,
     /// Those that may have connections waiting, in turn.
     ready: VecDeque<u32>,
+    /// Which of them listen.
+    gate: Gate,
     /// Nothing is accepted before then.
     paused: Option<Instant>,
     /// How often the host was out of descriptors or memory.
@@ -65,6 +69,25 @@ struct Listener {
     rule: RuleId,
     /// Whether it is in `ready`.
     ready: bool,
+    /// Whether it listens, as far as this worker has seen to it.
+    listens: bool,
+}
+
+impl Listener {
+    /// Listens, or listens no more, as the gate has it.
+    fn obey(&mut self, gate: &Gate) {
+        let listens = gate.lets_in(self.ends.to);
+        if listens == self.listens {
+            return;
+        }
+        let socket = SockRef::from(&self.socket);
+        match if listens { gate::open(socket) } else { gate::close(socket) } {
+            Ok(()) => self.listens = listens,
+            Err(error) => {
+                warn!(%error, "the published port {} cannot be {}", self.ends.at, if listens { "opened" } else { "closed" })
+            }
+        }
+    }
 }
 
 impl Listeners {
@@ -74,7 +97,9 @@ impl Listeners {
         let mut socket = TcpListener::from_std(socket.into());
         let place = self.listeners.vacant_entry();
         registry.register(&mut socket, Source::Listener(place.key() as u32).token(), Interest::READABLE)?;
-        place.insert(Listener { socket, ends, rule, ready: false });
+        let mut listener = Listener { socket, ends, rule, ready: false, listens: true };
+        listener.obey(&self.gate);
+        place.insert(listener);
         Ok(())
     }
 
@@ -86,6 +111,7 @@ impl Listeners {
             Settled::Stays => true,
             Settled::Becomes(rule, to) => {
                 (listener.rule, listener.ends.to) = (rule, to);
+                listener.obey(&self.gate);
                 true
             }
             Settled::Goes => {
@@ -101,6 +127,21 @@ impl Listeners {
         });
         self.ready.retain(|index| self.listeners.contains(*index as usize));
         waiting
+    }
+
+    /// What is known of the container's listeners; nothing, until [`Listeners::set_gate`].
+    pub fn take_gate(&mut self) -> Gate {
+        std::mem::take(&mut self.gate)
+    }
+
+    /// Opens and closes the listeners that lead to ends of which `concerns` is true.
+    pub fn set_gate(&mut self, gate: Gate, concerns: impl Fn(SocketAddr) -> bool) {
+        self.gate = gate;
+        for (_, listener) in &mut self.listeners {
+            if concerns(listener.ends.to) {
+                listener.obey(&self.gate);
+            }
+        }
     }
 
     /// Notes that a listener has had an event.
@@ -135,7 +176,8 @@ impl Listeners {
                     return Some(Accepted { stream, client, to: listener.ends.to, rule: listener.rule });
                 }
                 Err(error) => match error.raw_os_error() {
-                    Some(libc::EAGAIN) => {
+                    // It has been told to listen no more.
+                    Some(libc::EAGAIN | libc::EINVAL) => {
                         listener.ready = false;
                         self.ready.pop_front();
                     }

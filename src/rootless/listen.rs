@@ -15,7 +15,7 @@ use super::holder::{self, Holder};
 use crate::config::{Network, Protocol, Publish};
 
 /// Connections that wait to be accepted; the host's limit (net.core.somaxconn) may be lower.
-const BACKLOG: i32 = 4096;
+pub const BACKLOG: i32 = 4096;
 
 /// Descriptors that are left for everything else.
 const RESERVE: u64 = 64;

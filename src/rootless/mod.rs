@@ -5,6 +5,7 @@ mod arena;
 mod dns;
 mod edge;
 mod error_queue;
+mod gate;
 mod holder;
 mod host_error;
 pub mod landlock;
@@ -15,10 +16,12 @@ pub mod orders;
 mod outq;
 mod ping;
 pub mod report;
+mod resets;
 pub mod sandbox;
 pub mod seccomp;
 mod slots;
 mod sockets;
+mod splice;
 mod tap_turn;
 mod tcp;
 mod team;
@@ -41,6 +44,17 @@ use crate::config::{DnsService, Network, Subnet};
 use listen::PublishedPorts;
 
 pub use workers::Service;
+
+/// Connections to other processes of rnet's.
+#[derive(Debug, Default)]
+pub struct Lines {
+    /// Where orders come from.
+    pub orders: Option<OwnedFd>,
+    /// The agent in the container's network namespace.
+    pub agent: Option<OwnedFd>,
+    /// The name server: a line for each queue, or none.
+    pub names: Vec<OwnedFd>,
+}
 
 /// What ends the packet loop with an error.
 #[derive(Debug, thiserror::Error)]
@@ -66,8 +80,7 @@ pub enum Error {
 const LINK_MAC: MacAddr = MacAddr([0x52, 0x55, 0x0a, 0x00, 0x02, 0x02]);
 
 /// Serves the queues of a tap device, each by a thread of its own, and the published ports, until `stop` is readable or hung
-/// up, or the device is gone. `dns` has a line to the name server for each queue, or none. Orders come by `orders`, if there is
-/// somebody to give them.
+/// up, or the device is gone.
 ///
 /// # Errors
 /// See [`Service::new`] and [`Service::run`].
@@ -75,14 +88,14 @@ pub fn serve(
     tap: Vec<OwnedFd>,
     network: &Network,
     ports: PublishedPorts,
-    dns: Vec<OwnedFd>,
     stop: OwnedFd,
-    orders: Option<OwnedFd>,
+    lines: Lines,
 ) -> Result<(), Error> {
-    let service = Service::new(tap, network, ports, dns, stop)?;
+    let service = Service::new(tap, network, ports, stop, lines.names, lines.agent)?;
     landlock::confine();
     seccomp::confine();
-    if let Some(line) = orders {
+    // A thread that is made now is as confined as this one.
+    if let Some(line) = lines.orders {
         orders::clerk::start(line, service.handle()).map_err(Error::Thread)?;
     }
     service.run()

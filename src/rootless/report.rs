@@ -4,6 +4,8 @@ use rnet_stack::Holdings;
 use rnet_stack::event::{Counters, DropCounters};
 use tracing::debug;
 
+use super::splice::Counted;
+
 /// What one or several workers held and counted.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
@@ -19,6 +21,8 @@ pub struct Report {
     pub lost_udp_batches: u64,
     /// Letters that the name server did not take.
     pub lost_dns_letters: u64,
+    /// What the splicer held and counted.
+    pub spliced: Counted,
     /// How often clients of published ports had to wait because the host was out of descriptors or memory.
     pub accepts_postponed: u64,
 }
@@ -33,6 +37,8 @@ impl Report {
         self.lost_udp_batches += other.lost_udp_batches;
         self.lost_dns_letters += other.lost_dns_letters;
         self.accepts_postponed += other.accepts_postponed;
+        // There is one splicer for all workers.
+        self.spliced = other.spliced;
     }
 
     /// Writes it to the log.
@@ -48,6 +54,7 @@ impl Report {
             lost_udp_batches = self.lost_udp_batches,
             lost_dns_letters = self.lost_dns_letters,
             accepts_postponed = self.accepts_postponed,
+            spliced = ?self.spliced,
             "packet loop ends"
         );
     }

@@ -1,7 +1,6 @@
 //! Host sockets of TCP flows, and those that wait to be reset until what they sent has arrived.
 
 use std::io::{self, IoSlice, Read, Write};
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
@@ -11,20 +10,11 @@ use socket2::{Protocol, SockAddr, SockRef, Type};
 
 use super::host_error::host_error;
 use super::listen::RuleId;
-use super::outq::unacknowledged;
+use super::resets::{Resets, reset};
 use super::slots::Slots;
 use super::sockets;
 use super::token::Source;
 use crate::config::Outbound;
-
-/// How long a reset waits for the peer to acknowledge what was sent before.
-const RESET_GRACE: Duration = Duration::from_secs(2);
-
-/// How often it is looked at meanwhile.
-const RESET_POLL: Duration = Duration::from_millis(5);
-
-/// How many resets wait at once; beyond that they are sent without waiting.
-const RESETS_WAITING: usize = 256;
 
 /// What is sent first may be as long and still goes out at once in one segment, whatever the path (RFC 9293 section
 /// 3.7.1), so that Nagle's algorithm has nothing to hold back.
@@ -86,7 +76,7 @@ pub enum Origin {
 #[derive(Default)]
 pub struct TcpSockets {
     streams: Slots<Stream>,
-    resets: Vec<(TcpStream, Instant)>,
+    resets: Resets,
 }
 
 impl TcpSockets {
@@ -232,31 +222,19 @@ impl TcpSockets {
         if how == Close::Orderly {
             return;
         }
-        if unacknowledged(stream.as_fd()) > 0 && self.resets.len() < RESETS_WAITING {
-            // The number may be reused at once, so no event of this socket may come under it.
-            let _ = registry.deregister(&mut stream);
-            self.resets.push((stream, Instant::now() + RESET_GRACE));
-            return;
-        }
-        reset(stream);
+        // The number may be reused at once, so no event of this socket may come under it.
+        let _ = registry.deregister(&mut stream);
+        self.resets.add(stream);
     }
 
     /// Resets the connections whose peers have got everything, or have had long enough.
     pub fn poll_resets(&mut self, now: Instant) {
-        let mut at = 0;
-        while let Some((stream, limit)) = self.resets.get(at) {
-            if *limit <= now || unacknowledged(stream.as_fd()) == 0 {
-                let (stream, _) = self.resets.swap_remove(at);
-                reset(stream);
-            } else {
-                at += 1;
-            }
-        }
+        self.resets.poll(now);
     }
 
     /// How long until [`TcpSockets::poll_resets`] is to be called, if at all.
     pub fn reset_delay(&self) -> Option<Duration> {
-        (!self.resets.is_empty()).then_some(RESET_POLL)
+        self.resets.delay()
     }
 }
 
@@ -266,9 +244,4 @@ fn outcome(sent: io::Result<usize>) -> Result<usize, HostError> {
         Ok(sent) => Ok(sent),
         Err(error) => Err(host_error(&error)),
     }
-}
-
-/// Closing a socket with a linger time of zero sends RST (socket(7), SO_LINGER).
-pub fn reset(stream: TcpStream) {
-    let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
 }

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant as Clock};
 
 use mio::unix::SourceFd;
@@ -18,8 +19,9 @@ use super::listen::PublishedPorts;
 use super::lull::Lull;
 use super::orders::Inbox;
 use super::report::Report;
+use super::resets;
+use super::splice::Entrance;
 use super::tap_turn::{TapReader, TapState};
-use super::tcp;
 use super::team::{End, Member};
 use super::token::Source;
 use super::udp_turn;
@@ -41,6 +43,9 @@ const ERRORS_A_TURN: usize = 16;
 /// waits for a sign of life meanwhile.
 const LINGER: Duration = Duration::from_millis(1500);
 const LINGER_IDLE: Duration = Duration::from_millis(300);
+
+/// How often it is looked meanwhile whether the splicer is done.
+const SPLICE_POLL: Duration = Duration::from_millis(5);
 
 const EVENTS: usize = 256;
 
@@ -92,6 +97,8 @@ pub struct Common<'a> {
     pub timestamps: TimestampClock,
     /// When time began.
     pub epoch: Clock,
+    /// Where connections are handed over that are to be spliced.
+    pub entrance: Option<Arc<Entrance>>,
 }
 
 /// One packet loop with its stack and its sockets.
@@ -101,6 +108,7 @@ pub struct Worker {
     pub(super) edge: HostEdge,
     pub(super) listeners: Listeners,
     orders: Inbox,
+    pub(super) entrance: Option<Arc<Entrance>>,
     tap: TapReader,
     /// Whether TCP flows wait for another turn.
     flushed: Flushed,
@@ -109,6 +117,8 @@ pub struct Worker {
     epoch: Clock,
     /// When there last was an event.
     heard: Clock,
+    /// Bytes that were spliced, when that was last looked at.
+    spliced: u64,
     lull: Lull,
     /// When the loop ends at the latest, once it was told to stop.
     stopping: Option<Clock>,
@@ -151,12 +161,14 @@ impl Worker {
             edge,
             listeners: Listeners::default(),
             orders,
+            entrance: common.entrance.clone(),
             poll,
             tap: TapReader::new(),
             flushed: Flushed::All,
             unfinished: Unfinished::default(),
             epoch: common.epoch,
             heard: Clock::now(),
+            spliced: 0,
             lull: Lull::new(network.busy_poll, Clock::now()),
             stopping: None,
             _stop: stop,
@@ -228,8 +240,7 @@ impl Worker {
                 self.heard = Clock::now();
                 self.lull.begin(self.heard, events.iter().count(), frames);
             }
-            let quiet = self.heard.elapsed() >= LINGER_IDLE;
-            let done = self.stopping.is_some_and(|end| quiet || self.stack.tcp_settled() || Clock::now() >= end);
+            let done = self.stopping.is_some_and(|end| self.is_done(end));
             let ended = self.edge.team.as_ref().map_or(done.then_some(End::Stopped), |team| team.is_done(done));
             if let Some(end) = ended {
                 return Ok(end);
@@ -238,6 +249,20 @@ impl Worker {
                 self.edge.tcp.poll_resets(Clock::now());
             }
         }
+    }
+
+    /// Whether everything has been delivered that was sent before the order to stop, or nobody can wait any longer.
+    fn is_done(&mut self, end: Clock) -> bool {
+        let mut settled = true;
+        if let Some(entrance) = &self.entrance {
+            let counted = entrance.counted();
+            settled = counted.unsettled == 0;
+            if std::mem::replace(&mut self.spliced, counted.moved) != counted.moved {
+                self.heard = Clock::now();
+            }
+        }
+        let quiet = self.heard.elapsed() >= LINGER_IDLE;
+        quiet || (settled && self.stack.tcp_settled()) || Clock::now() >= end
     }
 
     pub(super) fn now(&self) -> Instant {
@@ -261,7 +286,8 @@ impl Worker {
             let micros = at.total_micros().saturating_sub(now.total_micros());
             Duration::from_micros(u64::try_from(micros).unwrap_or(0))
         });
-        let linger = self.stopping.map(|_| LINGER_IDLE);
+        let splices = self.entrance.is_some();
+        let linger = self.stopping.map(|_| if splices { SPLICE_POLL } else { LINGER_IDLE });
         let clients = self.listeners.delay().filter(|_| self.stopping.is_none());
         [timer, clients, self.edge.tcp.reset_delay(), linger].into_iter().flatten().min()
     }
@@ -314,10 +340,14 @@ impl Worker {
 
     /// Begins the flow of a client.
     pub(super) fn accept(&mut self, now: Instant, accepted: Accepted) {
-        let Accepted { stream, client, to, rule } = accepted;
+        let offered = match &self.entrance {
+            Some(entrance) => entrance.offer(accepted),
+            None => Some(accepted),
+        };
+        let Some(Accepted { stream, client, to, rule }) = offered else { return };
         match self.stack.tcp_accepted(now, client, to, &mut self.edge) {
             Some(flow) => self.edge.adopt_tcp(flow, stream, rule),
-            None => tcp::reset(stream),
+            None => resets::reset(stream),
         }
     }
 
@@ -378,6 +408,7 @@ impl Worker {
             lost_udp_batches: self.edge.udp.lost(),
             lost_dns_letters: self.edge.dns.lost(),
             accepts_postponed: self.listeners.exhausted(),
+            spliced: self.entrance.as_ref().map(|entrance| entrance.counted()).unwrap_or_default(),
         }
     }
 }

@@ -14,6 +14,7 @@ use super::Error;
 use super::listen::PublishedPorts;
 use super::orders::Handle;
 use super::report::Report;
+use super::splice::Splicer;
 use super::team::{End, Member, assemble};
 use super::token::Source;
 use super::worker::{Common, Seat, Worker};
@@ -23,6 +24,7 @@ use crate::config::Network;
 pub struct Service {
     workers: Vec<Worker>,
     handle: Handle,
+    splicer: Option<Splicer>,
 }
 
 impl Service {
@@ -35,8 +37,9 @@ impl Service {
         tap: Vec<OwnedFd>,
         network: &Network,
         ports: PublishedPorts,
-        dns: Vec<OwnedFd>,
         stop: OwnedFd,
+        dns: Vec<OwnedFd>,
+        agent: Option<OwnedFd>,
     ) -> Result<Service, Error> {
         let wrap = |operation: &'static str| move |source: io::Error| Error::SetUp { operation, source };
         let mut seats = match tap.len() {
@@ -47,7 +50,6 @@ impl Service {
                 team.into_iter().map(|(poll, member)| (poll, Some(member))).collect()
             }
         };
-        let common = Common { network, timestamps: TimestampClock::default(), epoch: Instant::now() };
         let further = |_| ports.for_another_worker().map_err(wrap("copy the sockets of published ports"));
         let mut further = (1..tap.len()).map(further).collect::<Result<Vec<_>, Error>>()?;
         further.insert(0, ports);
@@ -57,13 +59,17 @@ impl Service {
         };
         let wakers = seats.iter().map(waker).collect::<io::Result<_>>().map_err(wrap("create a waker"))?;
         let (handle, inboxes) = Handle::new(wakers, network);
+        let splicer = agent.map(|agent| Splicer::new(agent, network, handle.clone())).transpose();
+        let splicer = splicer.map_err(wrap("prepare to splice"))?;
+        let entrance = splicer.as_ref().map(|(_, entrance)| Arc::clone(entrance));
+        let common = Common { network, timestamps: TimestampClock::default(), epoch: Instant::now(), entrance };
         let mut workers = Vec::with_capacity(tap.len());
         let mut dns = dns.into_iter();
         for (((tap, ports), (poll, team)), orders) in tap.into_iter().zip(further).zip(seats.drain(..)).zip(inboxes) {
             let stop = stop.try_clone().map_err(wrap("copy a descriptor"))?;
             workers.push(Worker::new(Seat { tap, ports, dns: dns.next(), stop, poll, team, orders }, &common)?);
         }
-        Ok(Service { workers, handle })
+        Ok(Service { workers, handle, splicer: splicer.map(|(splicer, _)| splicer) })
     }
 
     /// What gives orders to the loops while they run.
@@ -76,6 +82,9 @@ impl Service {
     /// # Errors
     /// When a loop can no longer wait for events, or there is no thread for it.
     pub fn run(self) -> Result<(), Error> {
+        if let Some(splicer) = self.splicer {
+            splicer.start().map_err(Error::Thread)?;
+        }
         let mut others = self.workers;
         let Some(first) = others.drain(..1).next() else { return Ok(()) };
         // Whoever returns from here with an error takes its worker along, and that all others.

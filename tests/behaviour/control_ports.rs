@@ -166,8 +166,9 @@ former = ok(PATH, 'forward.replace', forwards=['8001:7008', '9012:9002/udp'])['f
 for _ in range(10):
     s = connect('127.0.0.1', 8001); equal(read_line(s), f'GATEWAY {s.getsockname()[1]}')
 s = udp('127.0.0.1'); s.connect(('127.0.0.1', 9012)); s.send(b'who'); equal(s.recv(99).decode().split()[0], 'GATEWAY')
-for _ in range(20):
-    ok(PATH, 'forward.replace', forwards=['8000-8002:7007-7009', '9012:9002/udp']); ok(PATH, 'forward.replace', forwards=former)
+turns, deadline = 0, time.monotonic() + 30
+while (turns < 20 or opened <= 50) and time.monotonic() < deadline:
+    ok(PATH, 'forward.replace', forwards=['8000-8002:7007-7009', '9012:9002/udp']); ok(PATH, 'forward.replace', forwards=former); turns += 1
 s.send(b'echo'); equal(s.recv(99), b'echo'); s = connect('127.0.0.1', 8001); s.sendall(b'x'); equal(s.recv(1), b'x')
 stop = True
 for each in threads: each.join()
@@ -373,14 +374,15 @@ fn a_long_range_is_one_rule(bed: &Bed) {
     let started = std::time::Instant::now();
     bed.run_argv(&options, &["true"]).ok();
     let took = started.elapsed();
-    assert!(took < std::time::Duration::from_secs(2), "{count} ports took {took:?}");
+    // A quarter of a second of processor time, but other tests want the processors too, and this is no optimised build.
+    assert!(took < std::time::Duration::from_secs(5), "{count} ports took {took:?}");
     let server = start(bed, "-4");
     client(
         bed,
         &format!(
             "start = time.monotonic(); ok(PATH, 'forward.add', forwards=['20000-{last}/udp']); took = time.monotonic() - start
-check(took < 4, took); equal(specs(PATH), ['20000-{last}/udp']); equal(ok(PATH, 'stats')['holdings']['udp_mappings'], {count})
-start = time.monotonic(); ok(PATH, 'forward.remove', forwards=['20000-{last}/udp']); check(time.monotonic() - start < 2)
+check(took < 8, took); equal(specs(PATH), ['20000-{last}/udp']); equal(ok(PATH, 'stats')['holdings']['udp_mappings'], {count})
+start = time.monotonic(); ok(PATH, 'forward.remove', forwards=['20000-{last}/udp']); check(time.monotonic() - start < 5)
 equal(ok(PATH, 'stats')['holdings']['udp_mappings'], 0)
 fails(PATH, 'descriptors', ['ulimit -Hn'], 'forward.add', forwards=['1024-65535', '1024-65535/udp']) if {hard} < 100000 else None"
         ),

@@ -9,6 +9,7 @@ mod bed;
 
 mod attach;
 mod attach_errors;
+mod auto;
 mod bad_input;
 mod bulk;
 mod busy_poll;
@@ -39,6 +40,7 @@ mod published_tcp;
 mod published_udp;
 mod run_basics;
 mod run_network;
+mod spliced;
 mod tcp_connect;
 mod tcp_ends;
 mod tcp_flow;

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 from pathlib import Path
@@ -15,6 +16,8 @@ class Contender:
 
     # Whether there is a process whose cost can be told.
     has_proxy = True
+    # Whether it makes the container's namespaces itself, and `container` gives the pid of a process in them.
+    makes_container = False
     # Whether its proxy runs where send buffers are large.
     on_wide_host = False
     # The measurements it takes part in, as a regular expression of their keys; None: all.
@@ -126,6 +129,31 @@ class Slirp(Contender):
                     raise Failed(f"add_hostfwd of port {outer}: {error}") from error
             if "error" in answer:
                 raise Failed(f"add_hostfwd of port {outer}: {answer['error']}")
+
+
+class Rootlesskit(Contender):
+    """rootlesskit's own port driver (`builtin`); what goes out is slirp4netns's, and not measured."""
+
+    group = "rootlesskit"
+    makes_container = True
+    only = re.compile(r"^published-loopback")
+
+    def __init__(self, name, program):
+        super().__init__(name, program)
+        self.state = None
+
+    def attach(self, pid, mtu, ports=(), socket_path=None):
+        published = [word for outer, inner in ports for word in ("-p", f"0.0.0.0:{outer}:{inner}/tcp")]
+        self.state = Path(f"{socket_path}.rootlesskit")
+        driver = ["--net=slirp4netns", "--port-driver=builtin", "--state-dir", self.state, *published]
+        return [self.program, *driver, "sleep", "infinity"]
+
+    def container(self):
+        """The pid of a process in its container."""
+        try:
+            return (self.state / "child_pid").read_text().strip()
+        except OSError as error:
+            raise Failed(f"rootlesskit has no container: {error}") from error
 
 
 class Veth(Contender):

@@ -15,6 +15,7 @@ PROGRAMS = [
     ("unshare", "util-linux", None),
     ("pasta", "passt", "the column pasta"),
     ("slirp4netns", "slirp4netns", "the column slirp4netns"),
+    ("rootlesskit", "rootlesskit", "the column rootlesskit"),
     ("wrk", "wrk", "the rows http-*"),
     ("nginx", "nginx-light", "the rows http-*"),
     ("dnsmasq", "dnsmasq-base", "the rows dns-*"),

@@ -172,6 +172,9 @@ fn stats(report: &Report) -> wire::Stats {
         ("refused_frames", report.refused_frames),
         ("lost_udp_batches", report.lost_udp_batches),
         ("accepts_postponed", report.accepts_postponed),
+        ("spliced", report.spliced.begun),
+        ("spliced_bytes", report.spliced.moved),
+        ("spliced_refused", report.spliced.refused),
     ];
     let counters = report.counters.iter().map(|(counter, count)| (counter.name(), count)).chain(further);
     wire::Stats {

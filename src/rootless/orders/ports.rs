@@ -84,6 +84,9 @@ impl Worker {
         }
         self.settle_udp(&settlement);
         if settlement.established == Established::Drop {
+            if let Some(entrance) = &self.entrance {
+                entrance.drop_rules(settlement.remove.clone());
+            }
             let all = Readiness { readable: true, writable: true, hang_up: true };
             for flow in self.edge.tcp.drop_clients(|rule| settlement.remove.contains(&rule)) {
                 self.stack.tcp_ready(flow, all);

@@ -106,6 +106,8 @@ impl Handle {
             let undo = Settlement { remove: added.iter().copied().collect(), ..Settlement::default() };
             let _ = self.settle(undo);
         })?;
+        let datagrams = settlement.becomes.iter().filter(|((protocol, _), _)| *protocol == Protocol::Udp);
+        self.give_way(datagrams.map(|(_, (_, to))| *to).collect())?;
         self.settle(settlement)?;
         rules.rules.retain(|(id, _)| !remove.contains(id));
         rules.rules.extend(added.iter().copied().zip(add));
@@ -123,10 +125,7 @@ impl Handle {
             .map(|_| sockets.for_another_worker())
             .collect::<io::Result<Vec<_>>>()
             .map_err(Refused::Sockets)?;
-        let to: Arc<[SocketAddr]> = sockets.udp.iter().map(|published| published.ends.to).collect();
-        if self.workers() > 1 && !to.is_empty() {
-            self.ask_each(iter::repeat(to), Worker::give_way)?;
-        }
+        self.give_way(sockets.udp.iter().map(|published| published.ends.to).collect())?;
         parts.insert(0, sockets);
         let opened = self.ask_each(parts, Worker::open_ports)?;
         opened.into_iter().collect::<io::Result<()>>().map_err(Refused::Sockets)
@@ -146,6 +145,15 @@ impl Handle {
     /// When the network has ended.
     pub fn close(&self, close: impl IntoIterator<Item = (Protocol, SocketAddr)>) -> Result<(), Gone> {
         self.settle(Settlement { close: close.into_iter().collect(), ..Settlement::default() })
+    }
+
+    /// Has the workers close what the container has opened for itself at these ends of its own. The first, which all UDP ports
+    /// are published by, does so anyway.
+    fn give_way(&self, to: Arc<[SocketAddr]>) -> Result<(), Gone> {
+        if self.workers() == 1 || to.is_empty() {
+            return Ok(());
+        }
+        self.ask_each(iter::repeat(to), Worker::give_way).map(drop)
     }
 
     fn settle(&self, settlement: Settlement) -> Result<(), Gone> {
