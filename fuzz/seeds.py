@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the seed corpora of packet_parser, reassembly and dhcp from the real frames in stack/testdata.
+"""Writes the seed corpora of packet_parser, reassembly and dhcp from the real frames in stack/testdata, and that of dns_message.
 
 Seeds that the fuzzer found are in the same folders under names of their own, and stay.
 """
@@ -64,3 +64,58 @@ for family in (0, 1):
     write("reassembly", f"time_out_{family}", whole[0] + b"\x80\0\0\x10" + whole[1] + whole[2])
 write("reassembly", "full", b"".join(op(ident, 0, 1, 8, 8) for ident in range(8)))
 write("reassembly", "far", op(1, 0, 0, 65000, 100) + op(2, 1, 0, 65000, 100) + op(3, 0, 1, 0, 1480))
+
+
+def name(text):
+    return b"".join(bytes([len(label)]) + label for label in text.encode().split(b".") if label) + b"\0"
+
+
+def question(text, kind=1, flags=0x0100, additional=()):
+    return struct.pack("!6H", 0x1234, flags, 1, 0, 0, len(additional)) + name(text) + struct.pack("!2H", kind, 1) + b"".join(additional)
+
+
+def option(code, data):
+    return struct.pack("!2H", code, len(data)) + data
+
+
+def opt(*options, size=1232, bits=0):
+    data = b"".join(options)
+    return b"\0" + struct.pack("!2HIH", 41, size, bits, len(data)) + data
+
+
+def record(kind, data, ttl=60):
+    return b"\xc0\x0c" + struct.pack("!2HIH", kind, 1, ttl, len(data)) + data
+
+
+def reply(query, answers=(), authority=(), flags=0x8580):
+    end = query.index(b"\0", 12) + 5
+    return query[:2] + struct.pack("!5H", flags, 1, len(answers), len(authority), 0) + query[12:end] + b"".join(answers) + b"".join(authority)
+
+
+SOA = record(6, b"\xc0\x0c\xc0\x0c" + struct.pack("!5I", 1, 2, 3, 4, 60))
+COOKIE, NSID, SUBNET = option(10, b"8 bytes!"), option(3, b""), option(8, b"\0\1\x18\0\xc0\0\2")
+QUERIES = {
+    "a": question("web.example"),
+    "aaaa": question("WEB.example", 28),
+    "https": question("web.example", 65),
+    "unknown": question("db", 65280),
+    "local": question("host.rnet.internal", 255),
+    "reverse": question("1.2.0.192.in-addr.arpa", 12),
+    "root": question("", 6),
+    "axfr": question("example", 252),
+    "edns": question("web.example", 1, 0x0130, [opt(bits=0x8000)]),
+    "cookie": question("web.example", 1, 0x0120, [opt(COOKIE, NSID, SUBNET, size=4096)]),
+    "tsig": question("web.example", 1, 0x0100, [opt(COOKIE), name("key") + struct.pack("!2HIH", 250, 255, 0, 4) + b"sign"]),
+    "update": question("web.example", 6, 0x2800),
+}
+for title, query in QUERIES.items():
+    answers = {
+        "none": b"",
+        "address": reply(query, [record(1, b"\xc0\0\2\1")]),
+        "private": reply(query, [record(5, b"\xc0\x0c"), record(1, b"\x0a\0\0\1", 0)]),
+        "long": reply(query, [record(16, b"\xff" + b"x" * 255)] * 6),
+        "gone": reply(query, authority=[SOA], flags=0x8583),
+        "cut": reply(query, flags=0x8780),
+    }
+    for kind, answer in answers.items():
+        write("dns_message", f"{title}_{kind}", struct.pack("!H", len(query)) + query + answer)

@@ -1,8 +1,11 @@
 //! rnet gives containers a network.
 
+pub mod agent;
 pub mod bridge;
 mod cli;
 pub mod config;
+pub mod control;
+pub mod dns;
 pub mod log;
 pub mod namespace;
 pub mod rootless;
@@ -31,6 +34,13 @@ fn main() -> ExitCode {
         Request::Run(run) => return finish(namespace::run(&run)),
         Request::Attach(attach) => return finish(namespace::attach(*attach)),
         Request::Netavark(netavark) => return bridge::main(&netavark),
+        Request::Control(command) => match control::commands::run(&command) {
+            Ok(text) => io::stdout().write_all(text.as_bytes()),
+            Err(error) => {
+                tell(&error);
+                return EXIT_FAILURE.into();
+            }
+        },
         Request::Print(text) => io::stdout().write_all(text.as_bytes()),
         Request::Completions(shell) => io::stdout().write_all(&cli::completions(shell)),
         Request::Man(directory) => cli::man(directory.as_deref()),

@@ -1,6 +1,9 @@
 //! The system calls that no safe crate wraps, each behind a safe function.
 
 pub mod messages;
+pub mod netlink;
+pub mod packets;
+pub mod watched;
 
 use std::ffi::CString;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};

@@ -29,6 +29,7 @@ fn link(answer: Answer) -> Link {
             gateway: "fd00::2".parse().unwrap(),
             dns: "fd00::3".parse().unwrap(),
         }),
+        hands_out_dns: true,
         search: (0..20).map(|at| format!("domain-{at}.example")).collect(),
         answer,
     })

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, Command};
 
-use crate::config::{Attach, Presence, Target};
+use crate::config::{Attach, Control, Presence, Target};
 use crate::sys;
 
 use super::faults::Faults;
@@ -58,6 +58,7 @@ pub(super) fn request(matches: &ArgMatches, mut faults: Faults) -> Result<Reques
         faults_here.push("--ready-fd, --exit-fd", "must differ");
     }
     let pid_file = low.get("pid-file").map(|given| given.path());
+    let control = network::control(&low, Control::Off, faults_here);
     let network = network::network(&low, faults_here);
     let (network, target) = faults.into_result(network.zip(target))?;
     let mut faults = Faults::default();
@@ -75,6 +76,7 @@ pub(super) fn request(matches: &ArgMatches, mut faults: Faults) -> Result<Reques
         ready_fd,
         exit_fd,
         pid_file: pid_file.map(|path| std::path::absolute(&path).unwrap_or(path)),
+        control,
     }))))
 }
 

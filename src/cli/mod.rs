@@ -1,6 +1,8 @@
 //! The command line: what was typed becomes a validated configuration, or one message with everything that is wrong.
 
 mod attach;
+mod control;
+mod dns;
 mod faults;
 mod low;
 mod netavark;
@@ -20,6 +22,7 @@ use clap::Command;
 use clap_complete::Shell;
 
 use crate::config::{Attach, Netavark, Run};
+use crate::control::commands;
 
 pub(crate) use faults::Faults;
 pub(crate) use reference::{completions, man};
@@ -33,6 +36,8 @@ pub(crate) enum Request {
     Attach(Box<Attach>),
     /// Make container networks in the kernel.
     Netavark(Box<Netavark>),
+    /// Ask networks that are running.
+    Control(commands::Command),
     /// Print a completion script.
     Completions(Shell),
     /// Print the manual, or write its pages to a directory.
@@ -51,6 +56,8 @@ Examples:
   rnet run -- curl http://example.com/        a command in a network of its own
   rnet run                                    a shell there
   rnet attach --pid 4711                      a network for a container that exists
+  rnet list                                   your networks that are running
+  rnet ports add --pid 4711 8080:80           publish a port while it runs
   rnet completions bash >~/.local/share/bash-completion/completions/rnet
   rnet man ~/.local/share/man/man1
 
@@ -83,6 +90,10 @@ fn command() -> Command {
         .subcommand(run::command())
         .subcommand(attach::command())
         .subcommand(netavark::command())
+        .subcommand(control::list_command())
+        .subcommand(control::ports_command())
+        .subcommand(control::stats_command())
+        .subcommand(control::flows_command())
         .subcommand(reference::completions_command())
         .subcommand(reference::man_command())
 }

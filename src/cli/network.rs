@@ -6,9 +6,11 @@ use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
 use crate::config::{
-    BUSY_POLL_MAX, BusyPoll, Limits, Log, LogFormat, Network, Outbound, Publish, ResolvConf, Subnet, THREADS_MAX,
+    Auto, BUSY_POLL_MAX, BusyPoll, Control, Expose, Limits, Log, LogFormat, LoopbackSource, Network, Outbound, Publish,
+    PublishArg, Subnet, THREADS_MAX,
 };
 
+use super::dns;
 use super::faults::Faults;
 use super::low::Low;
 use super::subnet::{Family, subnet};
@@ -37,6 +39,7 @@ pub(super) fn network(low: &Low, faults: &mut Faults) -> Option<Network> {
     });
     let threads = low.parse("threads", faults, |text| value::number(text, 1, THREADS_MAX as u64));
     let threads = threads.map_or(1, |threads| threads as usize);
+    let (publish, auto) = publish(low, faults, with_ipv4, with_ipv6);
     let network = Network {
         ifname: low.parse("ifname", faults, value::ifname).unwrap_or_else(|| "tap0".into()),
         mtu: mtu.unwrap_or(MTU_MAX),
@@ -49,8 +52,15 @@ pub(super) fn network(low: &Low, faults: &mut Faults) -> Option<Network> {
             ipv6: low.parse("outbound-addr6", faults, own_address::<Ipv6Addr>),
             interface: low.parse("outbound-if", faults, own_interface),
         },
-        dns_upstream: ResolvConf::of_host().nameservers.first().copied(),
-        publish: publish(low, faults, with_ipv4, with_ipv6),
+        dns: dns::dns(low, faults),
+        publish,
+        auto,
+        expose: expose(low, faults),
+        loopback_source: low
+            .parse("loopback-source", faults, |text| {
+                value::word(text, &[("gateway", LoopbackSource::Gateway), ("container", LoopbackSource::Container)])
+            })
+            .unwrap_or_default(),
         limits: limits(low, threads, faults),
         threads,
         busy_poll: low.parse("busy-poll", faults, busy_poll).unwrap_or_default(),
@@ -73,6 +83,22 @@ pub(super) fn log(low: &Low, faults: &mut Faults) -> Log {
         level: low.parse("log-level", faults, |text| value::word(text, &levels)).unwrap_or(LevelFilter::WARN),
         format: low.parse("log-format", faults, |text| value::word(text, &formats)).unwrap_or_default(),
         file: low.get("log-file").map(|given| given.path()),
+    }
+}
+
+/// Where the network is controlled from; `usual` unless it is said.
+pub(super) fn control(low: &Low, usual: Control, faults: &mut Faults) -> Control {
+    let Some(given) = low.get("control") else { return usual };
+    let path = given.path();
+    if path.as_os_str() == "none" {
+        return Control::Off;
+    }
+    match (path.file_name(), std::path::absolute(&path)) {
+        (Some(_), Ok(path)) => Control::At(path),
+        _ => {
+            faults.push(given.place(), "must be the path of a socket, or `none`");
+            Control::Off
+        }
     }
 }
 
@@ -128,21 +154,59 @@ fn busy_poll(text: &str) -> Result<BusyPoll, String> {
 }
 
 /// The ports to be published; none may be claimed twice, and each needs a family that the container has.
-fn publish(low: &Low, faults: &mut Faults, with_ipv4: bool, with_ipv6: bool) -> Vec<Publish> {
+fn publish(low: &Low, faults: &mut Faults, with_ipv4: bool, with_ipv6: bool) -> (Vec<Publish>, Auto) {
     let mut rules: Vec<(String, Publish)> = Vec::new();
-    for (place, rule) in low.parse_all("publish", faults, str::parse::<Publish>) {
-        let missing = match rule.address {
+    let mut auto = Auto::default();
+    let mut exceptions = Vec::new();
+    for (place, rule) in low.parse_all("publish", faults, str::parse::<PublishArg>) {
+        let address = match &rule {
+            PublishArg::Rule(rule) => rule.address,
+            PublishArg::Auto(follow) => follow.address,
+            PublishArg::Except(_) => None,
+        };
+        let missing = match address {
             Some(IpAddr::V4(_)) if !with_ipv4 => Some(Ipv4Addr::NAME),
             Some(IpAddr::V6(_)) if !with_ipv6 => Some(Ipv6Addr::NAME),
             _ => None,
         };
-        let clash = rules.iter().find_map(|(other, earlier)| earlier.clash(&rule).map(|socket| (other, socket)));
         if let Some(family) = missing {
             faults.push(place, format!("{family} is switched off in the container"));
-        } else if let Some((other, socket)) = clash {
+            continue;
+        }
+        let rule = match rule {
+            PublishArg::Rule(rule) => rule,
+            PublishArg::Auto(follow) => {
+                auto.follow.push(follow);
+                continue;
+            }
+            PublishArg::Except(except) => {
+                auto.except.push(except);
+                exceptions.push(place);
+                continue;
+            }
+        };
+        let clash = rules.iter().find_map(|(other, earlier)| earlier.clash(&rule).map(|socket| (other, socket)));
+        if let Some((other, socket)) = clash {
             faults.push(place, format!("claims {socket}, as does {other}"));
         } else {
             rules.push((place, rule));
+        }
+    }
+    if !auto.follows_any() {
+        for place in exceptions {
+            faults.push(place, "excludes ports from auto, which is not given: add -p auto");
+        }
+    }
+    (rules.into_iter().map(|(_, rule)| rule).collect(), auto)
+}
+
+/// The host's ports that the container may reach at its loopback; none of its own may be claimed twice.
+fn expose(low: &Low, faults: &mut Faults) -> Vec<Expose> {
+    let mut rules: Vec<(String, Expose)> = Vec::new();
+    for (place, rule) in low.parse_all("expose", faults, str::parse::<Expose>) {
+        match rules.iter().find_map(|(other, earlier)| earlier.clash(&rule).map(|port| (other, port))) {
+            Some((other, port)) => faults.push(place, format!("claims the container's port {port}, as does {other}")),
+            None => rules.push((place, rule)),
         }
     }
     rules.into_iter().map(|(_, rule)| rule).collect()

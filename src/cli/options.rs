@@ -40,6 +40,7 @@ const ADDRESSES: &str = "Addresses";
 const DEVICE: &str = "Device";
 const OUTBOUND: &str = "Outbound";
 const INBOUND: &str = "Inbound";
+const NAMES: &str = "Names";
 const LIMITS: &str = "Limits";
 const GENERAL: &str = "General";
 const NAMESPACES: &str = "Namespaces";
@@ -47,6 +48,10 @@ const LIFE: &str = "Life";
 
 const fn value(name: &'static str, word: &'static str, heading: &'static str, help: &'static str) -> Opt {
     Opt { name, short: None, takes: Takes::Value(word), help, heading }
+}
+
+const fn values(name: &'static str, word: &'static str, heading: &'static str, help: &'static str) -> Opt {
+    Opt { name, short: None, takes: Takes::Values(word), help, heading }
 }
 
 const fn switch(name: &'static str, short: Option<char>, heading: &'static str, help: &'static str) -> Opt {
@@ -93,9 +98,66 @@ pub(super) const NETWORK: &[Opt] = &[
         short: Some('p'),
         takes: Takes::Values("[ADDR:]PORT[-END][:CPORT[-END]][/PROTO]"),
         help: "Let the host's PORT lead to the container's CPORT [default: the same], for tcp or udp [default: tcp]; at ADDR \
-               only, IPv6 in brackets [default: all addresses]; may be given again",
+               only, IPv6 in brackets [default: all addresses]; may be given again. `[ADDR:]auto[/PROTO]` opens what listens in \
+               the container while it does, `~PORT[-END][/PROTO]` excludes ports from that",
         heading: INBOUND,
     },
+    Opt {
+        name: "loopback-source",
+        short: None,
+        takes: Takes::Word(&["gateway", "container"]),
+        help: "Whom clients of published TCP ports on the host's loopback appear as [default: gateway]",
+        heading: INBOUND,
+    },
+    Opt {
+        name: "expose",
+        short: None,
+        takes: Takes::Values("[HOSTPORT:]PORT[-END][/PROTO]"),
+        help: "Let PORT of the container's loopback lead to HOSTPORT of the host's [default: the same], for tcp or udp \
+               [default: tcp]; may be given again",
+        heading: OUTBOUND,
+    },
+    values(
+        "dns",
+        "SERVER",
+        NAMES,
+        "Name server that is asked: ADDR[#PORT], tls://HOST[:PORT][#NAME-or-ADDR], https://HOST[:PORT][/PATH][#NAME-or-ADDR]; may be \
+         given again; `off` answers no queries at all [default: those of the host's resolv.conf, followed as it changes]",
+    ),
+    values("dns-for", "DOMAIN=SERVER", NAMES, "Ask SERVER about DOMAIN and what is below it; may be given again"),
+    values(
+        "dns-search",
+        "DOMAIN",
+        NAMES,
+        "Domain in which short names are looked for, `.` for none; may be given again [default: those of the host's resolv.conf]",
+    ),
+    values(
+        "dns-option",
+        "OPTION",
+        NAMES,
+        "Option of resolv.conf(5), beside those of the host's; timeout, attempts, rotate and use-vc say how servers are asked too; \
+         may be given again",
+    ),
+    values(
+        "add-host",
+        "NAME:ADDR",
+        NAMES,
+        "Name that leads to ADDR, or with `host-gateway` to the gateway; may be given again, also for one NAME",
+    ),
+    switch(
+        "dns-rebind-protection",
+        None,
+        NAMES,
+        "Hold answers back that lead to private addresses; those of servers of --dns-for may",
+    ),
+    value("dns-cache", "SIZE", NAMES, "Bytes of answers that are kept for their time; 0 for none [default: 1M]"),
+    value(
+        "dns-stale",
+        "SECONDS",
+        NAMES,
+        "When no server answers, give an answer that has been out of date for no longer than this [default: 0]",
+    ),
+    value("max-dns-queries", "N", LIMITS, "DNS queries at once that wait for a server [default: 1024]"),
     value("max-tcp-flows", "N", LIMITS, "TCP flows at once [default: 16384]"),
     value("max-half-open", "N", LIMITS, "TCP flows still connecting at once [default: 1024]"),
     value("max-buffer", "SIZE", LIMITS, "Bytes of TCP buffers in all; K, M and G are understood [default: 768M]"),
@@ -115,6 +177,13 @@ pub(super) const NETWORK: &[Opt] = &[
         help: "The form of log lines [default: text]",
         heading: GENERAL,
     },
+    path(
+        "control",
+        "PATH",
+        GENERAL,
+        "Listen at this Unix socket for changes while it runs (see rnet ports), or `none` [default: for `run` one that `rnet \
+         list` finds, for `attach` none]",
+    ),
     path("log-file", "FILE", GENERAL, "Append log lines to FILE instead of standard error"),
 ];
 

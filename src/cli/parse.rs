@@ -8,7 +8,7 @@ use super::faults::Faults;
 use super::low::argument_place;
 use super::options::{ATTACH, NETWORK, RUN};
 use super::suggest::nearest;
-use super::{Request, attach, command, reference, run};
+use super::{Request, attach, command, control, reference, run};
 
 /// More wrong flags than this are not looked for.
 const MAX_COMPLAINTS: usize = 64;
@@ -22,6 +22,10 @@ pub(super) fn parse(mut args: Vec<OsString>) -> Result<Request, Faults> {
                 return match matches.subcommand() {
                     Some(("run", matches)) => run::request(matches, faults),
                     Some(("attach", matches)) => attach::request(matches, faults),
+                    Some(("list", matches)) => control::list_request(matches, faults),
+                    Some(("ports", matches)) => control::ports_request(matches, faults),
+                    Some(("stats", matches)) => control::stats_request(matches, faults),
+                    Some(("flows", matches)) => control::flows_request(matches, faults),
                     Some(("completions", matches)) => reference::completions_request(matches, faults),
                     Some(("man", matches)) => reference::man_request(matches, faults),
                     _ => Err(faults),
@@ -33,7 +37,14 @@ pub(super) fn parse(mut args: Vec<OsString>) -> Result<Request, Faults> {
             return Ok(Request::Print(error.to_string()));
         }
         if error.kind() == ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand {
-            faults.push("command", "what is to be done? run, attach, completions or man; see rnet --help");
+            if args.iter().any(|arg| arg == "ports") {
+                faults.push("ports", "what is to be done? list, add, remove or replace; see rnet ports --help");
+                return Err(faults);
+            }
+            faults.push(
+                "command",
+                "what is to be done? run, attach, list, ports, stats, flows, completions or man; see --help",
+            );
             return Err(faults);
         }
         let culprit = context(&error, ContextKind::InvalidArg);

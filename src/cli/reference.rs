@@ -64,9 +64,8 @@ pub(crate) fn man(directory: Option<&Path>) -> io::Result<()> {
     }
     let mut whole = command();
     whole.build();
-    let pages = std::iter::once(whole.clone().disable_help_flag(true))
-        .chain(whole.get_subcommands().cloned().map(|sub| sub.disable_help_flag(true)));
-    for page in pages {
+    for page in pages(&whole) {
+        let page = page.disable_help_flag(true);
         let title = page.get_display_name().unwrap_or_else(|| page.get_name()).replace(' ', "-");
         let mut text = Vec::new();
         Man::new(page).title(title.to_uppercase()).render(&mut text)?;
@@ -80,4 +79,10 @@ pub(crate) fn man(directory: Option<&Path>) -> io::Result<()> {
         }
     }
     Ok(())
+}
+
+/// A command and all below it.
+fn pages(command: &Command) -> Vec<Command> {
+    let below = command.get_subcommands().flat_map(pages);
+    std::iter::once(command.clone()).chain(below).collect()
 }

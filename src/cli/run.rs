@@ -6,7 +6,8 @@ use std::path::{Component, PathBuf};
 use clap::builder::OsStringValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
 
-use crate::config::{MapIds, MapUser, Run};
+use crate::config::dns::Name;
+use crate::config::{Control, MapIds, MapUser, Run};
 
 use super::faults::Faults;
 use super::low::{Given, Low};
@@ -19,6 +20,7 @@ Examples:
   rnet run -4 --mtu 1500 --cidr 192.168.77.0/24 -- ip addr
   rnet run --host-loopback -- curl http://10.0.2.2:8080/      a server on the host's loopback
   rnet run -p 8080:80 -- httpd -f -p 80                       the host's port 8080 leads to its port 80
+  rnet run --dns tls://9.9.9.9 --dns-for corp.example=10.1.2.3 -- dig www.example.com
   rnet run -- podman run --network host --cgroups=disabled docker.io/library/alpine ip addr
   rnet run --copy-up /etc --copy-up /run -- buildkitd         a daemon that writes there
 
@@ -64,11 +66,13 @@ pub(super) fn request(matches: &ArgMatches, mut faults: Faults) -> Result<Reques
     let log = network::log(&low, faults_here);
     let map_user = low.parse("map-user", faults_here, |text| value::word(text, &users)).unwrap_or_default();
     let map_ids = low.parse("map-ids", faults_here, |text| value::word(text, &ids)).unwrap_or_default();
+    let control = network::control(&low, Control::Usual, faults_here);
     let copy_up = low.all("copy-up").iter().filter_map(|given| directory(given, faults_here)).collect();
     let command = matches.get_many(COMMAND).into_iter().flatten().cloned().collect();
-    let run = network::network(&low, faults_here).map(|network| {
+    let run = network::network(&low, faults_here).map(|mut network| {
         let command = or_shell(command);
-        Request::Run(Box::new(Run { network, log, map_user, map_ids, copy_up, command }))
+        network.dns.hostname = own_name();
+        Request::Run(Box::new(Run { network, log, map_user, map_ids, control, copy_up, command }))
     });
     faults.into_result(run)
 }
@@ -89,6 +93,12 @@ fn directory(given: &Given, faults: &mut Faults) -> Option<PathBuf> {
     };
     faults.push(given.place(), fault);
     None
+}
+
+/// The container's name, which is the host's: it is in no other UTS namespace.
+fn own_name() -> Option<Name> {
+    let name = nix::unistd::gethostname().ok()?.into_string().ok()?;
+    Name::parse(&name).ok().filter(|name| name.to_string() != "localhost")
 }
 
 fn or_shell(command: Vec<OsString>) -> Vec<OsString> {

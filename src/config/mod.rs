@@ -1,15 +1,23 @@
 //! The configuration that front ends make and backends obey. Everything in here has been validated.
 
+mod auto;
+pub mod dns;
+mod dns_server;
+mod expose;
 mod log;
 mod netavark;
 mod network;
 mod process;
 mod publish;
-mod resolv;
+pub mod resolv;
 
+pub use auto::{Auto, Except, Follow, PublishArg};
+pub use dns::{Dns, DnsService, Host, HostAddress};
+pub use dns_server::{DnsServer, EncryptedServer, Encryption};
+pub use expose::Expose;
 pub use log::{Log, LogFormat};
 pub use netavark::{Netavark, NetavarkCommand};
-pub use network::{BUSY_POLL_MAX, BusyPoll, Limits, Network, Outbound, Subnet, THREADS_MAX};
-pub use process::{Attach, MapIds, MapUser, Presence, Run, Target};
+pub use network::{BUSY_POLL_MAX, BusyPoll, Limits, LoopbackSource, Network, Outbound, Subnet, THREADS_MAX};
+pub use process::{Attach, Control, MapIds, MapUser, Presence, Run, Target};
 pub use publish::{Protocol, Publish};
 pub use resolv::ResolvConf;

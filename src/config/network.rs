@@ -1,12 +1,13 @@
 //! One container network as the rootless backend provides it.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use rnet_stack::Family;
 pub use rnet_stack::Limits;
 use rnet_stack::frame::MacAddr;
 
-use super::Publish;
+use super::{Auto, Dns, Expose, Publish};
 
 /// More threads than this have nothing to do: one carries several gigabits a second.
 pub const THREADS_MAX: usize = 16;
@@ -31,10 +32,16 @@ pub struct Network {
     pub host_loopback: bool,
     /// Where the host's sockets are bound to.
     pub outbound: Outbound,
-    /// The name server that queries to the DNS addresses are relayed to; `None` leaves them unanswered.
-    pub dns_upstream: Option<SocketAddr>,
+    /// How names are resolved.
+    pub dns: Dns,
     /// The container's ports that are reached at the host's.
     pub publish: Vec<Publish>,
+    /// The container's ports that are reached at the host's as long as something listens there.
+    pub auto: Auto,
+    /// The host's loopback ports that are reached at the container's loopback.
+    pub expose: Vec<Expose>,
+    /// Whom clients of published TCP ports on the host's loopback appear as.
+    pub loopback_source: LoopbackSource,
     /// Bounds on what the container can make rnet hold.
     pub limits: Limits,
     /// Threads that carry packets, each with a queue of the tap device and an equal part of the limits; from 1 to
@@ -52,6 +59,29 @@ pub enum BusyPoll {
     Auto,
     /// For this long after any packet; zero to [`BUSY_POLL_MAX`].
     For(Duration),
+}
+
+impl Network {
+    /// Whom clients of published TCP ports on the host's loopback appear as, where their connections are spliced.
+    pub fn loopback_name(&self, family: Family) -> Option<IpAddr> {
+        use LoopbackSource::{Container, Gateway};
+        match (family, self.loopback_source) {
+            (Family::V4, Gateway) => self.ipv4.map(|subnet| subnet.gateway.into()),
+            (Family::V4, Container) => self.ipv4.map(|subnet| subnet.address.into()),
+            (Family::V6, Gateway) => self.ipv6.map(|subnet| subnet.gateway.into()),
+            (Family::V6, Container) => self.ipv6.map(|subnet| subnet.address.into()),
+        }
+    }
+}
+
+/// Whom clients on the host's loopback appear as.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum LoopbackSource {
+    /// The gateway, as all that is beyond it.
+    #[default]
+    Gateway,
+    /// The container itself, where their connections need not pass the TCP/IP stack.
+    Container,
 }
 
 /// The container's subnet in one address family.

@@ -17,6 +17,8 @@ pub struct Run {
     pub map_user: MapUser,
     /// Which ids exist inside.
     pub map_ids: MapIds,
+    /// Where it is controlled from while it runs.
+    pub control: Control,
     /// Absolute directories that are made writable inside.
     pub copy_up: Vec<PathBuf>,
     /// The program and its arguments, at least the program.
@@ -62,6 +64,8 @@ pub struct Attach {
     pub exit_fd: Option<OwnedFd>,
     /// Holds the process's id while the network is there.
     pub pid_file: Option<PathBuf>,
+    /// Where it is controlled from while it is there.
+    pub control: Control,
 }
 
 /// How namespaces are named.
@@ -76,6 +80,17 @@ pub enum Target {
         /// The user namespace to join; `None` is the owner of the network namespace.
         userns: Option<PathBuf>,
     },
+}
+
+/// Where a network is controlled from while it runs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Nowhere.
+    Off,
+    /// At a socket among those of the user's other networks, where there is a place for it.
+    Usual,
+    /// At a socket with this absolute path.
+    At(PathBuf),
 }
 
 /// Whether a process stays with its caller.

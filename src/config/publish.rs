@@ -8,7 +8,7 @@ use std::str::FromStr;
 use rnet_stack::Family;
 
 /// Host ports, and the container's ports behind them: a range is one rule, whatever its length.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Publish {
     /// What is carried.
     pub protocol: Protocol,
@@ -21,7 +21,7 @@ pub struct Publish {
 }
 
 /// A transport protocol.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Protocol {
     /// TCP.
     Tcp,
@@ -79,24 +79,41 @@ impl fmt::Display for Protocol {
     }
 }
 
+/// The shortest form that parses to the same rule.
+impl fmt::Display for Publish {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.address {
+            Some(IpAddr::V4(address)) => write!(f, "{address}:")?,
+            Some(IpAddr::V6(address)) => write!(f, "[{address}]:")?,
+            None => {}
+        }
+        let range = |f: &mut fmt::Formatter<'_>, first: u16, last: u16| {
+            if first == last { write!(f, "{first}") } else { write!(f, "{first}-{last}") }
+        };
+        let (first, last) = (*self.host.start(), *self.host.end());
+        range(f, first, last)?;
+        if self.container != first {
+            f.write_str(":")?;
+            range(f, self.container, self.container.saturating_add(last - first))?;
+        }
+        if self.protocol == Protocol::Udp { f.write_str("/udp") } else { Ok(()) }
+    }
+}
+
 /// `[HOSTADDR:]HOSTPORT[-END][:CONTAINERPORT[-END]][/tcp|/udp]`, IPv6 addresses in brackets. The error says what is wrong.
 impl FromStr for Publish {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Publish, String> {
-        let (text, protocol) = match text.rsplit_once('/') {
-            None => (text, Protocol::Tcp),
-            Some((text, "tcp")) => (text, Protocol::Tcp),
-            Some((text, "udp")) => (text, Protocol::Udp),
-            Some((_, other)) => return Err(format!("`{other}` is not a protocol: tcp or udp")),
-        };
+        let (text, protocol) = protocol_of(text)?;
+        let protocol = protocol.unwrap_or(Protocol::Tcp);
         let (address, ports) = split_address(text)?;
         if let Some(address) = address {
             bindable(address)?;
         }
         let (host, container) = match ports.split_once(':') {
-            None => (range(ports)?, range(ports)?),
-            Some((host, container)) => (range(host)?, range(container)?),
+            None => (port_range(ports)?, port_range(ports)?),
+            Some((host, container)) => (port_range(host)?, port_range(container)?),
         };
         let len = |range: &RangeInclusive<u16>| u32::from(range.end() - range.start()) + 1;
         if len(&host) != len(&container) {
@@ -107,7 +124,17 @@ impl FromStr for Publish {
     }
 }
 
-fn split_address(text: &str) -> Result<(Option<IpAddr>, &str), String> {
+/// What stands before the protocol, and that if there is one.
+pub(super) fn protocol_of(text: &str) -> Result<(&str, Option<Protocol>), String> {
+    match text.rsplit_once('/') {
+        None => Ok((text, None)),
+        Some((text, "tcp")) => Ok((text, Some(Protocol::Tcp))),
+        Some((text, "udp")) => Ok((text, Some(Protocol::Udp))),
+        Some((_, other)) => Err(format!("`{other}` is not a protocol: tcp or udp")),
+    }
+}
+
+pub(super) fn split_address(text: &str) -> Result<(Option<IpAddr>, &str), String> {
     if let Some(rest) = text.strip_prefix('[') {
         let (address, rest) = rest.split_once(']').ok_or("the bracket is not closed")?;
         let address: Ipv6Addr = address.parse().map_err(|_| format!("`{address}` is not an IPv6 address"))?;
@@ -126,7 +153,7 @@ fn split_address(text: &str) -> Result<(Option<IpAddr>, &str), String> {
     }
 }
 
-fn bindable(address: IpAddr) -> Result<(), String> {
+pub(super) fn bindable(address: IpAddr) -> Result<(), String> {
     match address {
         _ if address.is_multicast() => Err("is a multicast address: nothing can listen there".into()),
         IpAddr::V4(address) if address.is_broadcast() => {
@@ -143,7 +170,7 @@ fn bindable(address: IpAddr) -> Result<(), String> {
     }
 }
 
-fn range(text: &str) -> Result<RangeInclusive<u16>, String> {
+pub(super) fn port_range(text: &str) -> Result<RangeInclusive<u16>, String> {
     let port = |text: &str| match text.parse::<u16>() {
         Ok(port @ 1..) if text.bytes().all(|byte| byte.is_ascii_digit()) => Ok(port),
         _ => Err(format!("`{text}` is not a port from 1 to 65535")),
@@ -176,6 +203,14 @@ mod tests {
         assert_eq!(parsed("[2001:db8::1]:8080/udp"), (Udp, Some("2001:db8::1".into()), 8080, 8080, 8080));
         assert_eq!(parsed("8000-8009:9000-9009"), (Tcp, None, 8000, 8009, 9000));
         assert_eq!(parsed("0.0.0.0:1-65535"), (Tcp, Some("0.0.0.0".into()), 1, 65535, 1));
+    }
+
+    #[test]
+    fn rules_are_written_as_they_are_read() {
+        for text in ["8080", "8080:80", "127.0.0.1:8080:80/udp", "[::1]:53/udp", "8000-8009:9000-9009", "1-65535/udp"] {
+            assert_eq!(text.parse::<Publish>().unwrap().to_string(), text);
+        }
+        assert_eq!("80:80/tcp".parse::<Publish>().unwrap().to_string(), "80");
     }
 
     #[test]

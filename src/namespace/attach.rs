@@ -7,13 +7,19 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
 
 use nix::sched::CloneFlags;
-use nix::unistd::{chdir, setsid};
+use nix::unistd::{chdir, getpid, setsid};
 
-use crate::config::{Attach, Presence};
+use crate::agent;
+use crate::config::{Attach, Presence, Target};
+use crate::control::process::About;
 use crate::log::{self, LogFile};
-use crate::sys::{self, Fork};
+use crate::rootless::Lines;
+use crate::sys::{self, Fork, packets};
 
+use super::agent::Agent;
 use super::channel::{Channel, Message};
+use super::control::Control;
+use super::dns::NameServer;
 use super::error::{Error, Step};
 use super::hints;
 use super::join::{Joiner, Namespaces, Watch};
@@ -24,6 +30,9 @@ use super::supervise::wait;
 
 /// How often a target is looked at whose end cannot be noticed otherwise.
 const WATCH_PERIOD: Duration = Duration::from_secs(1);
+
+/// And how often when an agent is in it.
+const AGENT_WATCH_PERIOD: Duration = Duration::from_millis(200);
 
 /// Joins the namespaces. In the background it returns when the network is ready, otherwise at its end.
 pub fn attach(attach: Attach) -> Result<u8, Error> {
@@ -78,12 +87,26 @@ fn serve(
     let signals = Signals::take()?;
     // The joiner takes the namespaces along: no descriptor here may keep them alive. It goes first, since what it asks of
     // the kernel takes longer than all the rest, which is done meanwhile.
+    let (for_stack, for_agent) = agent::is_wanted(&attach.network, &attach.control)
+        .then(packets::pair)
+        .transpose()
+        .step("make a socket pair")?
+        .unzip();
+    let agent = for_agent
+        .map(|link| Agent::start(&namespaces, &attach.network, link, log_file, attach.presence))
+        .transpose()?;
     let joiner = Joiner::start(namespaces, &attach.network)?;
-    let mut stack = Stack::start(&attach.network, log_file, attach.presence)?;
-    let Some(watch) = set_up(&signals, &stack, joiner, attach.exit_fd.as_ref(), watch)? else {
+    let about = about(&attach, &watch);
+    let control = Control::start(&attach.control, about, &attach.network, log_file, attach.presence)?;
+    let (control, orders) = control.unzip();
+    let (lines, mut names) = NameServer::prepare(&attach.network, log_file, attach.presence)?;
+    let mut stack =
+        Stack::start(&attach.network, log_file, attach.presence, Lines { orders, agent: for_stack, names: lines })?;
+    let mut control = control.map(Control::bound).transpose()?.flatten();
+    let Some(needs_watch) = set_up(&signals, &stack, joiner, agent.as_ref(), attach.exit_fd.as_ref())? else {
         return Err(Error::Reported("told to end by the descriptor of --exit-fd before the network was ready".into()));
     };
-    let pid_file = attach.pid_file.map(PidFile::write).transpose()?;
+    let pid_file = attach.pid_file.clone().map(PidFile::write).transpose()?;
     if let Some(caller) = caller {
         let null = File::options().read(true).write(true).open("/dev/null").step("open /dev/null")?;
         for stream in 0..=2 {
@@ -94,27 +117,36 @@ fn serve(
     } else {
         tell_ready(attach.ready_fd);
     }
-    let ended = until_end(&signals, &mut stack, attach.exit_fd.as_ref(), watch.as_ref());
+    let mut watches = Watches { watch, keeps_alive: needs_watch, agent };
+    let ended = until_end(&signals, &mut stack, &mut control, &mut names, attach.exit_fd.as_ref(), &mut watches);
+    drop(control);
     drop(stack);
     drop(pid_file);
     ended
 }
 
-/// Waits for readiness. `None` when it was told to end meanwhile; inside, the watch if one is needed.
+/// Waits for readiness. `None` when it was told to end meanwhile; inside, whether the tap device keeps the target alive.
 fn set_up(
     signals: &Signals,
     stack: &Stack,
     joiner: Joiner,
+    agent: Option<&Agent>,
     exit_fd: Option<&OwnedFd>,
-    watch: Watch,
-) -> Result<Option<Option<Watch>>, Error> {
+) -> Result<Option<bool>, Error> {
     let mut needs_watch = false;
+    let mut is_served = false;
+    let mut preparing = agent;
     let mut joiner = Some(joiner);
     loop {
         let joining = joiner.as_ref().map(|joiner| joiner.channel.as_fd());
         let stack_fd = stack.channel().map(AsFd::as_fd);
-        let [signal, exit, joined, served] =
-            wait([Some(signals.as_fd()), exit_fd.map(AsFd::as_fd), joining, stack_fd], None)?;
+        let agent_fd = preparing.and_then(Agent::channel).map(AsFd::as_fd);
+        let [signal, exit, joined, served, prepared] =
+            wait([Some(signals.as_fd()), exit_fd.map(AsFd::as_fd), joining, stack_fd, agent_fd], None)?;
+        if let Some(agent) = preparing.filter(|_| prepared) {
+            agent.is_ready()?;
+            preparing = None;
+        }
         if exit {
             return Ok(None);
         }
@@ -128,7 +160,7 @@ fn set_up(
         if served {
             match stack.channel().map(|channel| channel.receive()).transpose().step("hear the network stack")?.flatten()
             {
-                Some(Message::Ready) => return Ok(Some(needs_watch.then_some(watch))),
+                Some(Message::Ready) => is_served = true,
                 Some(Message::Failed(text)) => return Err(Error::Reported(hints::explain(text))),
                 _ => return Err(Error::Lost("the network stack")),
             }
@@ -145,6 +177,9 @@ fn set_up(
                 _ => return Err(Error::Lost("the joining process")),
             }
         }
+        if is_served && preparing.is_none() {
+            return Ok(Some(needs_watch));
+        }
     }
 }
 
@@ -152,15 +187,29 @@ fn set_up(
 fn until_end(
     signals: &Signals,
     stack: &mut Stack,
+    control: &mut Option<Control>,
+    names: &mut NameServer<'_>,
     exit_fd: Option<&OwnedFd>,
-    watch: Option<&Watch>,
+    watches: &mut Watches,
 ) -> Result<(), Error> {
     loop {
-        let deadline = watch.map(|_| Instant::now() + WATCH_PERIOD);
-        let fds = [Some(signals.as_fd()), exit_fd.map(AsFd::as_fd), stack.channel().map(AsFd::as_fd)];
-        let [signal, exit, served] = wait(fds, deadline)?;
-        if exit || watch.is_some_and(Watch::is_gone) {
+        let deadline = watches.period().map(|period| Instant::now() + period);
+        let orders = control.as_ref().and_then(Control::fd);
+        let stack_fd = stack.channel().map(AsFd::as_fd);
+        let fds = [Some(signals.as_fd()), exit_fd.map(AsFd::as_fd), stack_fd, orders, names.as_fd()];
+        let [signal, exit, served, ordered, asked] = wait(fds, deadline)?;
+        if asked {
+            names.act();
+        }
+        if exit || watches.look() {
             return Ok(());
+        }
+        if ordered {
+            if control.as_mut().is_some_and(Control::wants_the_end) {
+                tracing::info!("told to end at the control socket");
+                return Ok(());
+            }
+            *control = None;
         }
         if signal {
             while let Some(received) = signals.next()? {
@@ -180,6 +229,52 @@ fn until_end(
             };
         }
     }
+}
+
+/// What keeps the target alive, and how its end is noticed nevertheless.
+struct Watches {
+    watch: Watch,
+    /// Whether the tap device does.
+    keeps_alive: bool,
+    /// It does too, and so do the sockets that it has made.
+    agent: Option<Agent>,
+}
+
+impl Watches {
+    /// How long until the next look, if one is needed.
+    fn period(&self) -> Option<Duration> {
+        match (&self.agent, self.keeps_alive) {
+            (Some(_), _) => Some(AGENT_WATCH_PERIOD),
+            (None, true) => Some(WATCH_PERIOD),
+            (None, false) => None,
+        }
+    }
+
+    /// Looks; says whether the network is to end at once. Otherwise the kernel removes the device when nothing holds the
+    /// namespace any more.
+    fn look(&mut self) -> bool {
+        if self.period().is_none() || !self.watch.is_gone() {
+            return false;
+        }
+        if let Some(agent) = &self.agent {
+            if self.watch.has_processes(agent.pid()) {
+                return false;
+            }
+            agent.container_has_ended();
+        }
+        self.agent = None;
+        self.keeps_alive
+    }
+}
+
+/// What is told of the network at its control socket.
+fn about(attach: &Attach, watch: &Watch) -> About {
+    let target = match &attach.target {
+        Target::Process(pid) => format!("pid {pid}"),
+        Target::Files { netns, .. } => netns.display().to_string(),
+    };
+    let netns = Some(watch.inode());
+    About { pid: getpid().as_raw(), kind: "attach", target, command_pid: None, netns, socket: String::new() }
 }
 
 /// Writes exactly `1`, and closes.

@@ -1,7 +1,10 @@
 //! What the processes say to each other: short messages over a socket pair, one of which carries the tap device.
 
+use std::ffi::OsStr;
 use std::io::{IoSlice, IoSliceMut};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 
 use nix::cmsg_space;
 use nix::errno::Errno;
@@ -23,6 +26,10 @@ pub(super) enum Message {
     Tap(Vec<OwnedFd>),
     /// The network is there.
     Ready,
+    /// The control socket is there, at this path.
+    Bound(PathBuf),
+    /// The network is to end.
+    ShutDown,
     /// It cannot be done, and why.
     Failed(String),
     /// The command cannot be run: the exit code, and why.
@@ -52,15 +59,17 @@ impl Channel {
 
     /// Sends a message.
     pub(super) fn send(&self, message: &Message) -> nix::Result<()> {
-        let (kind, text, fds): (u8, &str, &[OwnedFd]) = match message {
-            Message::Go => (b'g', "", &[]),
-            Message::Tap(queues) => (b't', "", queues),
-            Message::Ready => (b'r', "", &[]),
-            Message::Failed(text) => (b'f', text, &[]),
-            Message::NotRun(127, text) => (b'n', text, &[]),
-            Message::NotRun(_, text) => (b'x', text, &[]),
+        let (kind, text, fds): (u8, &[u8], &[OwnedFd]) = match message {
+            Message::Go => (b'g', b"", &[]),
+            Message::Tap(queues) => (b't', b"", queues),
+            Message::Ready => (b'r', b"", &[]),
+            Message::Bound(path) => (b'b', path.as_os_str().as_bytes(), &[]),
+            Message::ShutDown => (b's', b"", &[]),
+            Message::Failed(text) => (b'f', text.as_bytes(), &[]),
+            Message::NotRun(127, text) => (b'n', text.as_bytes(), &[]),
+            Message::NotRun(_, text) => (b'x', text.as_bytes(), &[]),
         };
-        let text = &text.as_bytes()[..text.len().min(TEXT_MAX)];
+        let text = &text[..text.len().min(TEXT_MAX)];
         let parts = [IoSlice::new(std::slice::from_ref(&kind)), IoSlice::new(text)];
         let fds: Vec<RawFd> = fds.iter().map(AsRawFd::as_raw_fd).collect();
         let rights = (!fds.is_empty()).then_some(ControlMessage::ScmRights(&fds));
@@ -86,6 +95,8 @@ impl Channel {
             (None, _) => None,
             (Some(b'g'), _) => Some(Message::Go),
             (Some(b'r'), _) => Some(Message::Ready),
+            (Some(b'b'), _) => Some(Message::Bound(OsStr::from_bytes(&bytes[1..length]).into())),
+            (Some(b's'), _) => Some(Message::ShutDown),
             (Some(b't'), fds) if !fds.is_empty() => Some(Message::Tap(fds)),
             (Some(b'f'), _) => Some(Message::Failed(text())),
             (Some(b'n'), _) => Some(Message::NotRun(127, text())),

@@ -28,6 +28,9 @@ pub enum Error {
     /// A published port.
     #[error(transparent)]
     Publish(#[from] crate::rootless::listen::Error),
+    /// The control socket.
+    #[error(transparent)]
+    Control(#[from] crate::control::socket::Error),
     /// The log file.
     #[error(transparent)]
     Log(#[from] crate::log::Error),

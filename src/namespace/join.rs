@@ -73,6 +73,12 @@ impl Namespaces {
         std::iter::once(&self.netns).chain(&self.userns).map(AsFd::as_fd)
     }
 
+    /// Makes them those of this process.
+    pub(super) fn enter(&self) -> Result<(), Error> {
+        self.enter_userns()?;
+        self.enter_netns()
+    }
+
     fn enter_userns(&self) -> Result<(), Error> {
         let Some(userns) = &self.userns else { return Ok(()) };
         setns(userns, CloneFlags::CLONE_NEWUSER).step_or("join the user namespace", |errno| match errno {
@@ -96,9 +102,26 @@ impl Namespaces {
 }
 
 impl Watch {
+    /// The inode of the network namespace.
+    pub(super) fn inode(&self) -> u64 {
+        self.identity.1
+    }
+
     /// Whether the target has another meaning by now, or none.
     pub(super) fn is_gone(&self) -> bool {
         std::fs::metadata(&self.path).map(|metadata| (metadata.dev(), metadata.ino())).ok() != Some(self.identity)
+    }
+}
+
+impl Watch {
+    /// Whether the target's network is still that of a process other than `agent`, as far as /proc lets that be seen.
+    pub(super) fn has_processes(&self, agent: Pid) -> bool {
+        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+        let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+        pids.any(|pid| {
+            let namespace = std::fs::metadata(format!("/proc/{pid}/ns/net"));
+            pid != agent.as_raw() && namespace.is_ok_and(|found| (found.dev(), found.ino()) == self.identity)
+        })
     }
 }
 

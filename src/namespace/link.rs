@@ -14,10 +14,10 @@ use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
 
 use crate::config::{Network, Subnet};
+use crate::sys::netlink::Netlink;
 use crate::tap;
 
 use super::error::{Error, Step};
-use super::netlink::Netlink;
 
 /// Packets that wait for the stack: none is dropped for want of room while it is busy.
 const TX_QUEUE_LEN: u32 = 1000;
@@ -31,6 +31,11 @@ pub(super) fn move_to(ifname: &str, netns: impl AsFd) -> Result<(), Error> {
         Err(Errno::EEXIST) => Err(tap::Error::Exists(ifname.into()).into()),
         moved => moved.step(format!("move {ifname} to the network namespace")),
     }
+}
+
+/// Sets the loopback device up.
+pub(super) fn configure_loopback() -> Result<(), Error> {
+    set_up(&mut Netlink::open().step("open netlink")?, "lo")
 }
 
 /// Configures loopback and the tap device; when it returns, both families work at once.

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
-use crate::config::{Network, ResolvConf};
+use crate::config::{DnsService, Network, ResolvConf};
 use crate::sys;
 
 use super::copy_up::copy_up;
@@ -20,13 +20,17 @@ pub(super) fn arrange(directories: &[PathBuf], network: &Network) -> Result<(), 
     let none = None::<&str>;
     // Mounts that the host makes later still arrive; ours do not leave.
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_SLAVE, none).step("keep mounts from leaving the namespace")?;
-    let text = resolv_conf(network);
     let existing = fs::canonicalize(RESOLV_CONF).ok().filter(|path| path.is_file());
     let mut etc_is_ours = false;
     for directory in directories {
         copy_up(directory)?;
         etc_is_ours |= directory == Path::new(ETC);
     }
+    if network.dns.service == DnsService::Off {
+        // Whoever is asked then is asked by the container itself.
+        return Ok(());
+    }
+    let text = resolv_conf(network);
     match existing {
         Some(_) if etc_is_ours => replace(&text),
         Some(_) => {
@@ -44,7 +48,7 @@ pub(super) fn arrange(directories: &[PathBuf], network: &Network) -> Result<(), 
 fn resolv_conf(network: &Network) -> String {
     let servers =
         [network.ipv4.map(|subnet| IpAddr::V4(subnet.dns)), network.ipv6.map(|subnet| IpAddr::V6(subnet.dns))];
-    ResolvConf::of_host().with_nameservers(&servers.into_iter().flatten().collect::<Vec<_>>())
+    ResolvConf::of_host().adapted(&network.dns).with_nameservers(&servers.into_iter().flatten().collect::<Vec<_>>())
 }
 
 /// Writes the file anew, in a directory that is ours.

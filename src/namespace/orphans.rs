@@ -33,14 +33,14 @@ pub(super) fn reap(known: &[Pid]) {
     }
 }
 
-/// Ends all children but `stack` and those that are no business of rnet's: they are asked first, then killed, and so are
+/// Ends all children but `ours` and those that are no business of rnet's: they are asked first, then killed, and so are
 /// those that come to light when their parents end.
-pub(super) fn end_all(stack: Pid, strangers: &Strangers) {
+pub(super) fn end_all(ours: &[Pid], strangers: &Strangers) {
     let start = Instant::now();
     let mut asked = Vec::new();
     let mut pause = Duration::from_millis(1);
     loop {
-        let children: Vec<Pid> = children().filter(|pid| *pid != stack && !strangers.0.contains(pid)).collect();
+        let children: Vec<Pid> = children().filter(|pid| !ours.contains(pid) && !strangers.0.contains(pid)).collect();
         if children.is_empty() || start.elapsed() > PATIENCE + KILLING {
             return;
         }

@@ -1,19 +1,29 @@
 //! `rnet run`: a command with a network of its own, from the caller's side: set-up, job control, the end.
 
 use std::os::fd::AsFd;
+use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use nix::errno::Errno;
 use nix::sys::signal::{Signal, kill, raise};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::{Pid, getpid};
 
-use crate::config::{Presence, Run};
+use crate::agent;
+use crate::config::{Presence, Run, Target};
+use crate::control::process::About;
 use crate::log;
+use crate::rootless::Lines;
+use crate::sys::packets;
 
+use super::agent::Agent;
 use super::channel::Message;
 use super::command::Command;
+use super::control::Control;
+use super::dns::NameServer;
 use super::error::{Error, Step};
 use super::hints;
+use super::join::Namespaces;
 use super::mapping;
 use super::orphans::{self, Strangers};
 use super::signals::Signals;
@@ -23,6 +33,9 @@ use super::supervise::wait;
 /// How long the command may take to end when its network is gone.
 const GRACE: Duration = Duration::from_secs(5);
 
+/// Characters of the command that are told of it.
+const TARGET_MAX: usize = 1000;
+
 /// Runs the command; returns the exit code that a shell would show.
 pub fn run(run: &Run) -> Result<u8, Error> {
     let log_file = log::init(&run.log)?;
@@ -30,18 +43,52 @@ pub fn run(run: &Run) -> Result<u8, Error> {
     let signals = Signals::take()?;
     let strangers = orphans::adopt().step("adopt the command's orphans")?;
     let command = Command::start(run)?;
-    let stack = Stack::start(&run.network, &log_file, Presence::Foreground)?;
+    let (for_stack, for_agent) = agent::is_wanted(&run.network, &run.control)
+        .then(packets::pair)
+        .transpose()
+        .step("make a socket pair")?
+        .unzip();
+    let about = about(run, command.pid);
+    let control = Control::start(&run.control, about, &run.network, &log_file, Presence::Foreground)?;
+    let (control, orders) = control.unzip();
+    let (lines, names) = NameServer::prepare(&run.network, &log_file, Presence::Foreground)?;
+    let stack =
+        Stack::start(&run.network, &log_file, Presence::Foreground, Lines { orders, agent: for_stack, names: lines })?;
+    let control = control.map(Control::bound).transpose()?.flatten();
     maps.write(command.pid)?;
-    let mut session = Session { signals, command, stack, strangers, network: Fate::Serving };
+    let agent = match for_agent {
+        Some(link) => {
+            let (namespaces, _) = Namespaces::open(&Target::Process(command.pid.as_raw()))?;
+            Some(Agent::start(&namespaces, &run.network, link, &log_file, Presence::Foreground)?)
+        }
+        None => None,
+    };
+    let mut session = Session { signals, command, stack, control, agent, names, strangers, network: Fate::Serving };
     session.set_up()?;
     session.supervise()
 }
 
+/// What is told of the command's network at its control socket.
+fn about(run: &Run, command: Pid) -> About {
+    let words = run.command.iter().map(|word| word.to_string_lossy());
+    About {
+        pid: getpid().as_raw(),
+        kind: "run",
+        target: words.collect::<Vec<_>>().join(" ").chars().take(TARGET_MAX).collect(),
+        command_pid: Some(command.as_raw()),
+        netns: std::fs::metadata(format!("/proc/{command}/ns/net")).ok().map(|namespace| namespace.ino()),
+        socket: String::new(),
+    }
+}
+
 /// A command, its network, and the caller's terminal.
-struct Session {
+struct Session<'a> {
     signals: Signals,
     command: Command,
     stack: Stack,
+    control: Option<Control>,
+    agent: Option<Agent>,
+    names: NameServer<'a>,
     strangers: Strangers,
     network: Fate,
 }
@@ -59,15 +106,26 @@ enum Fate {
     Killed,
 }
 
-impl Session {
+impl Session<'_> {
     /// Passes the tap device on, waits for readiness, and lets the command go; returns when it has become the command.
     fn set_up(&mut self) -> Result<(), Error> {
         self.command.channel.send(&Message::Go).step("start the set-up")?;
         let mut is_released = false;
+        let mut is_served = false;
+        let mut preparing = self.agent.is_some();
         loop {
-            let fds =
-                [Some(self.signals.as_fd()), Some(self.command.channel.as_fd()), self.stack.channel().map(AsFd::as_fd)];
-            let [signal, command, stack] = wait(fds, None)?;
+            let agent = self.agent.as_ref().filter(|_| preparing);
+            let fds = [
+                Some(self.signals.as_fd()),
+                Some(self.command.channel.as_fd()),
+                self.stack.channel().map(AsFd::as_fd),
+                agent.and_then(Agent::channel).map(AsFd::as_fd),
+            ];
+            let [signal, command, stack, prepared] = wait(fds, None)?;
+            if let Some(agent) = agent.filter(|_| prepared) {
+                agent.is_ready()?;
+                preparing = false;
+            }
             if signal {
                 while let Some(received) = self.signals.next()? {
                     if is_released {
@@ -86,10 +144,7 @@ impl Session {
                     .step("hear the network stack")?
                     .flatten()
                 {
-                    Some(Message::Ready) => {
-                        self.command.channel.send(&Message::Go).step("start the command")?;
-                        is_released = true;
-                    }
+                    Some(Message::Ready) => is_served = true,
                     Some(Message::Failed(text)) => return Err(Error::Reported(hints::explain(text))),
                     _ => return Err(Error::Lost("the network stack")),
                 }
@@ -102,6 +157,10 @@ impl Session {
                     _ => return Err(Error::Lost("the command's process")),
                 }
             }
+            if is_served && !preparing && !is_released {
+                self.command.channel.send(&Message::Go).step("start the command")?;
+                is_released = true;
+            }
         }
     }
 
@@ -113,8 +172,15 @@ impl Session {
     /// Waits for the command's end, and ends what it leaves behind.
     fn supervise(&mut self) -> Result<u8, Error> {
         let code = self.wait_for_command();
-        orphans::end_all(self.stack.pid(), &self.strangers);
+        let ours: Vec<Pid> = self.processes().collect();
+        orphans::end_all(&ours, &self.strangers);
         code
+    }
+
+    /// The processes that are not the command's.
+    fn processes(&self) -> impl Iterator<Item = Pid> {
+        let further = [self.control.as_ref().map(Control::pid), self.agent.as_ref().map(Agent::pid)];
+        std::iter::once(self.stack.pid()).chain(further.into_iter().flatten()).chain(self.names.pid())
     }
 
     fn wait_for_command(&mut self) -> Result<u8, Error> {
@@ -124,9 +190,17 @@ impl Session {
         }
         loop {
             let deadline = if let Fate::Broken(deadline) = self.network { Some(deadline) } else { None };
-            let [signal, stack] = wait([Some(self.signals.as_fd()), self.stack.channel().map(AsFd::as_fd)], deadline)?;
+            let control = self.control.as_ref().and_then(Control::fd);
+            let fds = [Some(self.signals.as_fd()), self.stack.channel().map(AsFd::as_fd), control, self.names.as_fd()];
+            let [signal, stack, control, names] = wait(fds, deadline)?;
+            if names {
+                self.names.act();
+            }
             if stack {
                 self.network_ended();
+            }
+            if control {
+                self.hear_control();
             }
             if deadline.is_some_and(|deadline| Instant::now() >= deadline) {
                 let _ = kill(self.command.pid, Signal::SIGKILL);
@@ -147,7 +221,8 @@ impl Session {
 
     /// Looks whether the command has ended, and stops with it when it has stopped.
     fn reap(&mut self) -> Result<Option<u8>, Error> {
-        orphans::reap(&[self.command.pid, self.stack.pid()]);
+        let known: Vec<Pid> = self.processes().chain([self.command.pid]).collect();
+        orphans::reap(&known);
         loop {
             match waitpid(self.command.pid, Some(WaitPidFlag::WNOHANG | WaitPidFlag::WUNTRACED)) {
                 Ok(WaitStatus::Exited(_, code)) => {
@@ -167,6 +242,17 @@ impl Session {
                 Err(Errno::EINTR) => {}
                 Err(errno) => return Err(errno).step("wait for the command"),
             }
+        }
+    }
+
+    /// Somebody at the control socket may want the end: the command is told, as it is when we are.
+    fn hear_control(&mut self) {
+        let Some(control) = &mut self.control else { return };
+        if control.wants_the_end() {
+            tracing::info!("told to end at the control socket");
+            let _ = kill(self.command.pid, Signal::SIGTERM);
+        } else {
+            self.control = None;
         }
     }
 

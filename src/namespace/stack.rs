@@ -14,7 +14,7 @@ use nix::unistd::{Pid, setsid};
 use crate::config::{Network, Presence};
 use crate::log::LogFile;
 use crate::rootless::listen::PublishedPorts;
-use crate::rootless::{self, sandbox};
+use crate::rootless::{self, Lines, sandbox};
 use crate::sys::{self, Fork};
 
 use super::channel::{Channel, Message};
@@ -33,8 +33,13 @@ pub(super) struct Stack {
 }
 
 impl Stack {
-    /// Opens the published ports and starts the process, which keeps them; it waits for the tap device.
-    pub(super) fn start(network: &Network, log_file: &LogFile, presence: Presence) -> Result<Stack, Error> {
+    /// Opens the published ports and starts the process, which keeps them and the `lines` to others; it waits for the tap device.
+    pub(super) fn start(
+        network: &Network,
+        log_file: &LogFile,
+        presence: Presence,
+        lines: Lines,
+    ) -> Result<Stack, Error> {
         // Only this process may have low ports: the stack has no rights, and the command another network.
         let ports = PublishedPorts::open(network)?;
         let (ours, theirs) = Channel::pair().step("make a socket pair")?;
@@ -44,7 +49,8 @@ impl Stack {
             Fork::Parent(pid) => Ok(Stack { pid, channel: Some(ours), ended: None }),
             Fork::Child => {
                 drop(ours);
-                let served = catch_unwind(AssertUnwindSafe(|| serve(&theirs, network, ports, log_file, presence, ids)));
+                let served =
+                    catch_unwind(AssertUnwindSafe(|| serve(&theirs, network, ports, lines, log_file, presence, ids)));
                 let code = match served {
                     Ok(Ok(())) => 0,
                     Ok(Err(text)) => {
@@ -116,6 +122,7 @@ fn serve(
     channel: &Channel,
     network: &Network,
     ports: PublishedPorts,
+    lines: Lines,
     log_file: &LogFile,
     presence: Presence,
     (uid, gid): (u32, u32),
@@ -126,6 +133,7 @@ fn serve(
     let mut keep = vec![channel.as_fd(), null.as_fd()];
     keep.extend(log_file.iter().map(|file| file.as_fd()));
     keep.extend(ports.descriptors());
+    keep.extend(lines.orders.iter().chain(&lines.agent).chain(&lines.names).map(AsFd::as_fd));
     sys::close_others(&keep).map_err(|error| words(&error))?;
     // Terminal signals are for the command; the stack ends when its channel does.
     setsid().map_err(|error| words(&error))?;
@@ -134,7 +142,7 @@ fn serve(
     for stream in [0, 1] {
         sys::redirect(&null, stream).map_err(|error| words(&error))?;
     }
-    sandbox::keep_ids(uid, gid).and_then(|()| sandbox::enter()).map_err(|error| error.to_string())?;
+    sandbox::keep_ids(uid, gid).and_then(|()| sandbox::enter(&[])).map_err(|error| error.to_string())?;
     let tap = match channel.receive() {
         Ok(Some(Message::Tap(tap))) => tap,
         // The supervisor has given up, and has told why.
@@ -146,5 +154,5 @@ fn serve(
     drop(null);
     let stop = channel.try_clone().map_err(|error| words(&error))?.into_fd();
     channel.send(&Message::Ready).map_err(|error| words(&error))?;
-    rootless::serve(tap, network, ports, stop).map_err(|error| format!("the network stack failed: {error}"))
+    rootless::serve(tap, network, ports, stop, lines).map_err(|error| format!("the network stack failed: {error}"))
 }

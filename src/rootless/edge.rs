@@ -10,8 +10,9 @@ use rnet_stack::frame::{MacAddr, Offload};
 use rnet_stack::{Claim, Close, Diverted, Edge, Family, FlowId, HEADROOM, HostError, Outgoing, Peer, PingId, UdpId};
 use tracing::warn;
 
+use super::dns::NameServer;
 use super::host_error::host_error;
-use super::listen::Published;
+use super::listen::{Published, RuleId};
 use super::ping::PingSockets;
 use super::tcp::{Origin, TcpSockets};
 use super::team::Member;
@@ -35,6 +36,8 @@ pub struct HostEdge {
     pub udp: UdpSockets,
     /// Sockets of echo mappings.
     pub ping: PingSockets,
+    /// The name server.
+    pub dns: NameServer,
     /// The other workers, if there are any.
     pub team: Option<Member>,
     registry: Registry,
@@ -50,6 +53,7 @@ impl HostEdge {
         outbound: Outbound,
         offloads: Offloads,
         team: Option<Member>,
+        dns: NameServer,
     ) -> HostEdge {
         HostEdge {
             tap,
@@ -57,6 +61,7 @@ impl HostEdge {
             tcp: TcpSockets::default(),
             udp: UdpSockets::new(offloads),
             ping: PingSockets::default(),
+            dns,
             team,
             registry,
             outbound,
@@ -65,15 +70,25 @@ impl HostEdge {
     }
 
     /// Takes the socket of a client's connection. One that cannot be watched is closed, which its flow finds out.
-    pub fn adopt_tcp(&mut self, flow: FlowId, stream: TcpStream) {
-        if let Err(error) = self.tcp.adopt(flow, stream, Origin::Listener, &self.registry) {
+    pub fn adopt_tcp(&mut self, flow: FlowId, stream: TcpStream, rule: RuleId) {
+        if let Err(error) = self.tcp.adopt(flow, stream, Origin::Listener(rule), &self.registry) {
             warn!(%error, "a client of a published port is lost");
         }
     }
 
     /// Takes the socket of a published UDP port.
     pub fn publish_udp(&mut self, mapping: UdpId, published: Published) -> io::Result<()> {
-        self.udp.adopt(mapping, Family::of(published.to.ip()), published.socket, &self.registry)
+        self.udp.publish(mapping, published, &self.registry)
+    }
+
+    /// Gives the socket of a published UDP port back.
+    pub fn take_udp(&mut self, mapping: UdpId) -> Option<Published> {
+        self.udp.take(mapping, &self.registry)
+    }
+
+    /// What events are waited for with.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
     }
 }
 
@@ -114,6 +129,15 @@ impl Edge for HostEdge {
 
     fn tcp_close(&mut self, flow: FlowId, how: Close) {
         self.tcp.close(flow, how, &self.registry);
+    }
+
+    fn dns_query(&mut self, from: SocketAddr, query: &[u8]) -> Result<(), HostError> {
+        self.dns.query(from, query)
+    }
+
+    fn dns_connect(&mut self, flow: FlowId) -> Result<(), HostError> {
+        let stream = self.dns.connect()?;
+        self.tcp.adopt(flow, stream, Origin::Local, &self.registry).map_err(|error| host_error(&error))
     }
 
     fn udp_open(&mut self, mapping: UdpId, family: Family, port: u16) -> Result<(), HostError> {

@@ -11,10 +11,11 @@ use rnet_stack::Family;
 use socket2::{Domain, SockAddr, Socket, Type};
 use tracing::debug;
 
-use crate::config::{Network, Protocol};
+use super::holder::{self, Holder};
+use crate::config::{Network, Protocol, Publish};
 
 /// Connections that wait to be accepted; the host's limit (net.core.somaxconn) may be lower.
-const BACKLOG: i32 = 4096;
+pub const BACKLOG: i32 = 4096;
 
 /// Descriptors that are left for everything else.
 const RESERVE: u64 = 64;
@@ -48,16 +49,31 @@ pub enum Error {
     },
 }
 
+/// A rule of a running network, by the number that it was given.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct RuleId(pub u32);
+
 /// A host socket, and the container's end that it leads to.
 #[derive(Debug)]
 pub struct Published {
     /// The socket: listening (TCP) or bound (UDP), non-blocking.
     pub socket: Socket,
+    /// Where on the host.
+    pub ends: Ends,
+    /// The rule that it belongs to.
+    pub rule: RuleId,
+}
+
+/// Both ends of a published port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ends {
+    /// The host's address and port.
+    pub at: SocketAddr,
     /// The container's address and port.
     pub to: SocketAddr,
 }
 
-/// The sockets of all published ports.
+/// The sockets of published ports.
 #[derive(Debug, Default)]
 pub struct PublishedPorts {
     /// TCP listeners.
@@ -67,68 +83,109 @@ pub struct PublishedPorts {
 }
 
 impl PublishedPorts {
-    /// Opens them all. The soft limit of descriptors is raised where that is needed.
+    /// Opens the sockets of all rules of a network, which are numbered from 0 on. The soft limit of descriptors is raised where
+    /// that is needed.
     ///
     /// # Errors
     /// When one of them cannot be had; none is open then.
     pub fn open(network: &Network) -> Result<PublishedPorts, Error> {
-        make_room(network)?;
+        make_room(network, &network.publish)?;
         let mut ports = PublishedPorts::default();
-        for rule in &network.publish {
-            for address in rule.addresses() {
-                let Some(guest) = guest_address(network, Family::of(address)) else { continue };
-                for (port, container) in rule.ports() {
-                    let socket = SocketAddr::new(address, port);
-                    let opened = match open(socket, rule.protocol) {
-                        Ok(opened) => opened,
-                        Err(error) if rule.address.is_none() && error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {
-                            debug!("the host has no sockets for {socket}");
-                            break;
-                        }
-                        Err(source) => {
-                            let hint = hint(&source, socket, rule.protocol);
-                            return Err(Error::Port { socket, protocol: rule.protocol, source, hint });
-                        }
-                    };
-                    let published = Published { socket: opened, to: SocketAddr::new(guest, container) };
-                    match rule.protocol {
-                        Protocol::Tcp => ports.tcp.push(published),
-                        Protocol::Udp => ports.udp.push(published),
-                    }
+        for (rule, number) in network.publish.iter().zip(0..) {
+            ports.open_rule(network, rule, RuleId(number), |_| false)?;
+        }
+        Ok(ports)
+    }
+
+    /// Opens the sockets of one more rule, but those at host addresses of which `is_kept` is true.
+    ///
+    /// # Errors
+    /// When one of them cannot be had; the others stay open.
+    pub fn open_rule(
+        &mut self,
+        network: &Network,
+        publish: &Publish,
+        rule: RuleId,
+        is_kept: impl Fn(SocketAddr) -> bool,
+    ) -> Result<(), Error> {
+        let protocol = publish.protocol;
+        let mut absent = None;
+        for ends in ends(network, publish) {
+            let at = ends.at;
+            if absent == Some(Family::of(at.ip())) || is_kept(at) {
+                continue;
+            }
+            match open(at, protocol) {
+                Ok(socket) => self.of_mut(protocol).push(Published { socket, ends, rule }),
+                Err(error) if publish.address.is_none() && error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {
+                    debug!("the host has no sockets for {at}");
+                    absent = Some(Family::of(at.ip()));
+                }
+                Err(source) => {
+                    let hint = hint(&source, at, protocol);
+                    return Err(Error::Port { socket: at, protocol, source, hint });
                 }
             }
         }
-        Ok(ports)
+        Ok(())
+    }
+
+    /// Those of a protocol.
+    pub fn of_mut(&mut self, protocol: Protocol) -> &mut Vec<Published> {
+        match protocol {
+            Protocol::Tcp => &mut self.tcp,
+            Protocol::Udp => &mut self.udp,
+        }
     }
 
     /// The same for one more worker: listeners are shared, and whoever is there first accepts. UDP ports stay with the
     /// first.
     pub fn for_another_worker(&self) -> io::Result<PublishedPorts> {
-        let share = |Published { socket, to }: &Published| Ok(Published { socket: socket.try_clone()?, to: *to });
+        let share = |Published { socket, ends, rule }: &Published| {
+            Ok(Published { socket: socket.try_clone()?, ends: *ends, rule: *rule })
+        };
         Ok(PublishedPorts { tcp: self.tcp.iter().map(share).collect::<io::Result<_>>()?, udp: Vec::new() })
+    }
+
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Published> {
+        self.tcp.iter().chain(&self.udp)
     }
 
     /// The descriptors of all sockets.
     pub fn descriptors(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.tcp.iter().chain(&self.udp).map(|published| published.socket.as_fd())
+        self.iter().map(|published| published.socket.as_fd())
     }
 }
 
-/// The container's address in a family, if it has one.
-fn guest_address(network: &Network, family: Family) -> Option<IpAddr> {
-    match family {
+/// The ends of all ports that a rule publishes, in the families that the container has.
+pub fn ends(network: &Network, publish: &Publish) -> impl Iterator<Item = Ends> {
+    let addresses = publish.addresses().filter_map(|address| Some((address, guest_address(network, address)?)));
+    addresses.flat_map(|(host, guest)| {
+        publish.ports().map(move |(port, container)| Ends {
+            at: SocketAddr::new(host, port),
+            to: SocketAddr::new(guest, container),
+        })
+    })
+}
+
+/// The container's address in the family of a host's, if it has one.
+fn guest_address(network: &Network, host: IpAddr) -> Option<IpAddr> {
+    match Family::of(host) {
         Family::V4 => network.ipv4.map(|subnet| subnet.address.into()),
         Family::V6 => network.ipv6.map(|subnet| subnet.address.into()),
     }
 }
 
-/// Sees to it that all sockets find a descriptor.
-fn make_room(network: &Network) -> Result<(), Error> {
-    let families = |address: IpAddr| guest_address(network, Family::of(address)).is_some();
+/// Sees to it that all sockets of `rules` find a descriptor, in this process and in the stack's.
+///
+/// # Errors
+/// When there cannot be so many.
+pub fn make_room<'a>(network: &Network, rules: impl IntoIterator<Item = &'a Publish>) -> Result<(), Error> {
     // Each thread has its own descriptors of the listeners.
-    let sockets = network.publish.iter().map(|rule| {
+    let sockets = rules.into_iter().map(|rule| {
         let copies = if rule.protocol == Protocol::Tcp { network.threads } else { 1 };
-        rule.len() * copies * rule.addresses().filter(|&ip| families(ip)).count()
+        rule.len() * copies * rule.addresses().filter(|&ip| guest_address(network, ip).is_some()).count()
     });
     let needed = sockets.sum::<usize>() as u64;
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return Ok(()) };
@@ -170,8 +227,13 @@ fn hint(error: &io::Error, socket: SocketAddr, protocol: Protocol) -> String {
     let port = socket.port();
     match error.raw_os_error() {
         Some(libc::EADDRINUSE) => {
+            let holder = holder::of(socket, protocol);
+            if let Some(holder @ Holder::Process { .. }) = &holder {
+                return format!(" by {holder}: end that, or choose another port");
+            }
             let kind = if protocol == Protocol::Tcp { "t" } else { "u" };
-            format!("; `ss -l{kind}np sport = :{port}` tells who has it: end that, or choose another port")
+            let whose = holder.map_or_else(String::new, |holder| format!(" by {holder}"));
+            format!("{whose}; `ss -l{kind}np sport = :{port}` tells who has it: end that, or choose another port")
         }
         Some(libc::EADDRNOTAVAIL) => {
             format!(

@@ -2,20 +2,26 @@
 
 mod accept;
 mod arena;
+mod dns;
 mod edge;
 mod error_queue;
+mod gate;
+mod holder;
 mod host_error;
-mod landlock;
+pub mod landlock;
 pub mod listen;
 mod lull;
 mod mail;
+pub mod orders;
 mod outq;
 mod ping;
-mod report;
+pub mod report;
+mod resets;
 pub mod sandbox;
-mod seccomp;
+pub mod seccomp;
 mod slots;
 mod sockets;
+mod splice;
 mod tap_turn;
 mod tcp;
 mod team;
@@ -34,10 +40,21 @@ use rnet_stack::TimestampClock;
 use rnet_stack::frame::MacAddr;
 use rnet_stack::neighbour::{Answer, LinkConfig, LinkV4, LinkV6};
 
-use crate::config::{Network, Subnet};
+use crate::config::{DnsService, Network, Subnet};
 use listen::PublishedPorts;
 
 pub use workers::Service;
+
+/// Connections to other processes of rnet's.
+#[derive(Debug, Default)]
+pub struct Lines {
+    /// Where orders come from.
+    pub orders: Option<OwnedFd>,
+    /// The agent in the container's network namespace.
+    pub agent: Option<OwnedFd>,
+    /// The name server: a line for each queue, or none.
+    pub names: Vec<OwnedFd>,
+}
 
 /// What ends the packet loop with an error.
 #[derive(Debug, thiserror::Error)]
@@ -67,10 +84,20 @@ const LINK_MAC: MacAddr = MacAddr([0x52, 0x55, 0x0a, 0x00, 0x02, 0x02]);
 ///
 /// # Errors
 /// See [`Service::new`] and [`Service::run`].
-pub fn serve(tap: Vec<OwnedFd>, network: &Network, ports: PublishedPorts, stop: OwnedFd) -> Result<(), Error> {
-    let service = Service::new(tap, network, ports, stop)?;
+pub fn serve(
+    tap: Vec<OwnedFd>,
+    network: &Network,
+    ports: PublishedPorts,
+    stop: OwnedFd,
+    lines: Lines,
+) -> Result<(), Error> {
+    let service = Service::new(tap, network, ports, stop, lines.names, lines.agent)?;
     landlock::confine();
     seccomp::confine();
+    // A thread that is made now is as confined as this one.
+    if let Some(line) = lines.orders {
+        orders::clerk::start(line, service.handle()).map_err(Error::Thread)?;
+    }
     service.run()
 }
 
@@ -85,12 +112,16 @@ fn stack_config(network: &Network, timestamps: TimestampClock) -> Result<rnet_st
             mtu: network.mtu,
             ipv4: network.ipv4.map(|Subnet { address, prefix, gateway, dns }| LinkV4 { address, prefix, gateway, dns }),
             ipv6: network.ipv6.map(|Subnet { address, prefix, gateway, dns }| LinkV6 { address, prefix, gateway, dns }),
-            search: Vec::new(),
+            hands_out_dns: network.dns.service == DnsService::On,
+            search: network.dns.search.clone(),
             answer: Answer::Own,
         },
         guest_mac: network.mac.unwrap_or(MacAddr([0xff; 6])),
         host_loopback: network.host_loopback,
-        dns_upstream: network.dns_upstream,
+        dns: match network.dns.service {
+            DnsService::On => rnet_stack::DnsService::Edge,
+            DnsService::Off => rnet_stack::DnsService::Silent,
+        },
         limits: network.limits,
         timestamps,
         seed: u64::from_ne_bytes(seed),

@@ -4,6 +4,8 @@ use rnet_stack::Holdings;
 use rnet_stack::event::{Counters, DropCounters};
 use tracing::debug;
 
+use super::splice::Counted;
+
 /// What one or several workers held and counted.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
@@ -17,6 +19,10 @@ pub struct Report {
     pub refused_frames: u64,
     /// Batches of datagrams that the host did not take.
     pub lost_udp_batches: u64,
+    /// Letters that the name server did not take.
+    pub lost_dns_letters: u64,
+    /// What the splicer held and counted.
+    pub spliced: Counted,
     /// How often clients of published ports had to wait because the host was out of descriptors or memory.
     pub accepts_postponed: u64,
 }
@@ -29,7 +35,10 @@ impl Report {
         self.drops += &other.drops;
         self.refused_frames += other.refused_frames;
         self.lost_udp_batches += other.lost_udp_batches;
+        self.lost_dns_letters += other.lost_dns_letters;
         self.accepts_postponed += other.accepts_postponed;
+        // There is one splicer for all workers.
+        self.spliced = other.spliced;
     }
 
     /// Writes it to the log.
@@ -43,7 +52,9 @@ impl Report {
             drops = drops.map(|(reason, count)| format!("{}={count}", reason.name())).collect::<Vec<_>>().join(" "),
             refused_frames = self.refused_frames,
             lost_udp_batches = self.lost_udp_batches,
+            lost_dns_letters = self.lost_dns_letters,
             accepts_postponed = self.accepts_postponed,
+            spliced = ?self.spliced,
             "packet loop ends"
         );
     }

@@ -2,7 +2,7 @@
 
 use std::fs;
 
-use caps::CapSet;
+use caps::{CapSet, Capability};
 use nix::errno::Errno;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::CloneFlags;
@@ -49,7 +49,7 @@ pub fn namespaces() -> CloneFlags {
     let others =
         CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS | CloneFlags::CLONE_NEWPID;
     let holds = |capability| caps::has_cap(None, CapSet::Effective, capability).unwrap_or(false);
-    if geteuid().is_root() && !holds(caps::Capability::CAP_SETFCAP) && holds(caps::Capability::CAP_SYS_ADMIN) {
+    if geteuid().is_root() && !holds(Capability::CAP_SETFCAP) && holds(Capability::CAP_SYS_ADMIN) {
         others
     } else {
         others | CloneFlags::CLONE_NEWUSER
@@ -75,11 +75,12 @@ pub fn own_ids() -> (u32, u32) {
     (geteuid().as_raw(), getegid().as_raw())
 }
 
-/// Gives up everything that serving a tap device does not need. Descriptors stay open; files can no longer be opened.
-pub fn enter() -> Result<(), Error> {
+/// Gives up everything but `kept`: the capabilities that are needed afterwards. Descriptors stay open; files can no longer be
+/// opened. The mount namespace must be this process's own.
+pub fn enter(kept: &[Capability]) -> Result<(), Error> {
     limits()?;
     empty_root()?;
-    no_capabilities()?;
+    drop_capabilities(kept)?;
     prctl::set_no_new_privs().layer("no new privileges")?;
     prctl::set_dumpable(false).layer("not dumpable")
 }
@@ -111,10 +112,13 @@ fn empty_root() -> Result<(), Error> {
     chdir("/").layer("enter the empty root")
 }
 
-fn no_capabilities() -> Result<(), Error> {
-    // Bounding first: dropping from it takes CAP_SETPCAP.
-    for set in [CapSet::Bounding, CapSet::Ambient, CapSet::Inheritable, CapSet::Effective, CapSet::Permitted] {
+fn drop_capabilities(kept: &[Capability]) -> Result<(), Error> {
+    // Bounding first: dropping from it takes CAP_SETPCAP. Nothing is executed, so what is kept need not be in it.
+    for set in [CapSet::Bounding, CapSet::Ambient, CapSet::Inheritable] {
         caps::clear(None, set).layer("drop capabilities")?;
+    }
+    for set in [CapSet::Effective, CapSet::Permitted] {
+        caps::set(None, set, &kept.iter().copied().collect()).layer("drop capabilities")?;
     }
     Ok(())
 }

@@ -34,4 +34,15 @@ impl<T> Slots<T> {
     pub fn take(&mut self, index: u32) -> Option<T> {
         self.0.get_mut(index as usize)?.take()
     }
+
+    /// Takes the values out of which `test` is true, with their numbers.
+    pub fn take_if(&mut self, test: impl Fn(&T) -> bool) -> Vec<(u32, T)> {
+        let slots = self.0.iter_mut().zip(0..);
+        slots.filter_map(|(slot, index)| Some((index, slot.take_if(|value| test(value))?))).collect()
+    }
+
+    /// All values with their numbers.
+    pub fn iter(&self) -> impl Iterator<Item = (u32, &T)> {
+        self.0.iter().zip(0..).filter_map(|(slot, index)| Some((index, slot.as_ref()?)))
+    }
 }

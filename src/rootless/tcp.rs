@@ -1,7 +1,6 @@
 //! Host sockets of TCP flows, and those that wait to be reset until what they sent has arrived.
 
 use std::io::{self, IoSlice, Read, Write};
-use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use mio::net::TcpStream;
@@ -10,20 +9,12 @@ use rnet_stack::{Close, Family, FlowId, HostError, Readiness};
 use socket2::{Protocol, SockAddr, SockRef, Type};
 
 use super::host_error::host_error;
-use super::outq::unacknowledged;
+use super::listen::RuleId;
+use super::resets::{Resets, reset};
 use super::slots::Slots;
 use super::sockets;
 use super::token::Source;
 use crate::config::Outbound;
-
-/// How long a reset waits for the peer to acknowledge what was sent before.
-const RESET_GRACE: Duration = Duration::from_secs(2);
-
-/// How often it is looked at meanwhile.
-const RESET_POLL: Duration = Duration::from_millis(5);
-
-/// How many resets wait at once; beyond that they are sent without waiting.
-const RESETS_WAITING: usize = 256;
 
 /// What is sent first may be as long and still goes out at once in one segment, whatever the path (RFC 9293 section
 /// 3.7.1), so that Nagle's algorithm has nothing to hold back.
@@ -38,6 +29,8 @@ struct Stream {
     nodelay: bool,
     /// Whether urgent bytes stay where they are in the stream.
     inline: bool,
+    /// The rule that the client came by.
+    rule: Option<RuleId>,
 }
 
 impl Stream {
@@ -73,15 +66,17 @@ impl Stream {
 pub enum Origin {
     /// It was made to connect.
     Connect,
-    /// It was accepted, and has got its options from its listener (`listen.rs`).
-    Listener,
+    /// It was accepted by this rule, and has got its options from its listener (`listen.rs`).
+    Listener(RuleId),
+    /// Its other end is in another process of ours: it is no TCP connection and has none of its options.
+    Local,
 }
 
 /// All TCP sockets of the packet loop.
 #[derive(Default)]
 pub struct TcpSockets {
     streams: Slots<Stream>,
-    resets: Vec<(TcpStream, Instant)>,
+    resets: Resets,
 }
 
 impl TcpSockets {
@@ -125,9 +120,31 @@ impl TcpSockets {
             Source::Tcp(flow).token(),
             Interest::READABLE | Interest::WRITABLE | Interest::PRIORITY,
         )?;
-        let has_options = origin == Origin::Listener;
-        self.streams.put(flow.0, Stream { socket: stream, sent: false, nodelay: has_options, inline: has_options });
+        let (has_options, rule) = match origin {
+            Origin::Listener(rule) => (true, Some(rule)),
+            Origin::Local => (true, None),
+            Origin::Connect => (false, None),
+        };
+        let stream = Stream { socket: stream, sent: false, nodelay: has_options, inline: has_options, rule };
+        self.streams.put(flow.0, stream);
         Ok(())
+    }
+
+    /// Resets the clients that have come by rules of which `is_gone` is true, and names their flows: each finds its host side
+    /// broken as soon as it is told to look.
+    pub fn drop_clients(&mut self, is_gone: impl Fn(RuleId) -> bool) -> Vec<FlowId> {
+        let gone = self.streams.take_if(|stream| stream.rule.is_some_and(&is_gone));
+        gone.into_iter()
+            .map(|(flow, stream)| {
+                reset(stream.socket);
+                FlowId(flow)
+            })
+            .collect()
+    }
+
+    /// A flow's socket and the rule that its client came by.
+    pub fn stream(&self, flow: FlowId) -> Option<(&TcpStream, Option<RuleId>)> {
+        self.streams.get(flow.0).map(|stream| (&stream.socket, stream.rule))
     }
 
     /// Tells that urgent bytes came: they stay where they are in the stream, as they do for a receiver that does not ask
@@ -205,31 +222,19 @@ impl TcpSockets {
         if how == Close::Orderly {
             return;
         }
-        if unacknowledged(stream.as_fd()) > 0 && self.resets.len() < RESETS_WAITING {
-            // The number may be reused at once, so no event of this socket may come under it.
-            let _ = registry.deregister(&mut stream);
-            self.resets.push((stream, Instant::now() + RESET_GRACE));
-            return;
-        }
-        reset(stream);
+        // The number may be reused at once, so no event of this socket may come under it.
+        let _ = registry.deregister(&mut stream);
+        self.resets.add(stream);
     }
 
     /// Resets the connections whose peers have got everything, or have had long enough.
     pub fn poll_resets(&mut self, now: Instant) {
-        let mut at = 0;
-        while let Some((stream, limit)) = self.resets.get(at) {
-            if *limit <= now || unacknowledged(stream.as_fd()) == 0 {
-                let (stream, _) = self.resets.swap_remove(at);
-                reset(stream);
-            } else {
-                at += 1;
-            }
-        }
+        self.resets.poll(now);
     }
 
     /// How long until [`TcpSockets::poll_resets`] is to be called, if at all.
     pub fn reset_delay(&self) -> Option<Duration> {
-        (!self.resets.is_empty()).then_some(RESET_POLL)
+        self.resets.delay()
     }
 }
 
@@ -239,9 +244,4 @@ fn outcome(sent: io::Result<usize>) -> Result<usize, HostError> {
         Ok(sent) => Ok(sent),
         Err(error) => Err(host_error(&error)),
     }
-}
-
-/// Closing a socket with a linger time of zero sends RST (socket(7), SO_LINGER).
-pub fn reset(stream: TcpStream) {
-    let _ = SockRef::from(&stream).set_linger(Some(Duration::ZERO));
 }

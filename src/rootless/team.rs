@@ -41,7 +41,7 @@ struct Team {
 /// Where a worker gets packets from the others.
 struct Letterbox {
     mail: Mutex<Mail>,
-    waker: Waker,
+    waker: Arc<Waker>,
 }
 
 /// One worker's place among the others.
@@ -62,7 +62,7 @@ pub fn assemble(count: u32) -> io::Result<Vec<(Poll, Member)>> {
     let polls: Vec<Poll> = (0..count).map(|_| Poll::new()).collect::<io::Result<_>>()?;
     let boxes = polls.iter().map(|poll| {
         let waker = Waker::new(poll.registry(), Source::Team.token())?;
-        Ok(Letterbox { mail: Mutex::default(), waker })
+        Ok(Letterbox { mail: Mutex::default(), waker: Arc::new(waker) })
     });
     let team = Arc::new(Team {
         owners: Mutex::default(),
@@ -103,6 +103,11 @@ impl Member {
             udp_mappings: part(limits.udp_mappings),
             icmp_mappings: part(limits.icmp_mappings),
         }
+    }
+
+    /// What wakes this worker, with an event of [`Source::Team`].
+    pub fn waker(&self) -> Arc<Waker> {
+        Arc::clone(&self.team.boxes[self.number as usize].waker)
     }
 
     /// Claims what nobody else has claimed.
@@ -231,7 +236,7 @@ mod tests {
     #[test]
     fn what_one_has_claimed_another_cannot_claim_or_release() {
         let [one, two] = &members(2)[..] else { panic!() };
-        let claim = Claim::Udp { guest: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 7, dns: false };
+        let claim = Claim::Udp { guest: IpAddr::V4(Ipv4Addr::LOCALHOST), port: 7 };
         assert_eq!((one.claim(&claim), two.claim(&claim)), (Ok(()), Err(Peer(0))));
         two.release(&claim);
         assert_eq!((two.owner(&claim), one.owner(&claim)), (Some(Peer(0)), None));

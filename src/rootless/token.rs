@@ -16,8 +16,10 @@ pub enum Source {
     Udp(UdpId),
     /// An echo mapping's ping socket.
     Ping(PingId),
-    /// The other workers.
+    /// The other workers, or somebody with an order.
     Team,
+    /// The name server.
+    NameServer,
     /// The listening socket of a published port.
     Listener(u32),
 }
@@ -35,6 +37,7 @@ impl Source {
             Source::Ping(mapping) => (4, mapping.0),
             Source::Team => (5, 0),
             Source::Listener(index) => (6, index),
+            Source::NameServer => (7, 0),
         };
         Token(((index as usize) << KIND_BITS) | kind)
     }
@@ -50,6 +53,7 @@ impl Source {
             4 => Some(Source::Ping(PingId(index))),
             5 => Some(Source::Team),
             6 => Some(Source::Listener(index)),
+            7 => Some(Source::NameServer),
             _ => None,
         }
     }
@@ -69,6 +73,7 @@ mod tests {
             Source::Ping(PingId(0)),
             Source::Team,
             Source::Listener(65535),
+            Source::NameServer,
         ];
         for source in sources {
             assert_eq!(Source::of(source.token()), Some(source));

@@ -13,6 +13,7 @@ use rnet_stack::{DATAGRAM_HEADROOM, Family, HostError, Outgoing, UdpId};
 use socket2::{Protocol, Socket, Type};
 
 use super::host_error::host_error;
+use super::listen::{Ends, Published, RuleId};
 use super::slots::Slots;
 use super::sockets::{self, HopLimit};
 use super::token::Source;
@@ -39,6 +40,8 @@ struct UdpSocket {
     socket: Socket,
     family: Family,
     ttl: HopLimit,
+    /// What it is the socket of, if it was published.
+    published: Option<(Ends, RuleId)>,
 }
 
 impl UdpSockets {
@@ -57,11 +60,23 @@ impl UdpSockets {
         registry: &Registry,
     ) -> io::Result<()> {
         let socket = sockets::open(outbound, family, Type::DGRAM, Some(Protocol::UDP), Some(port))?;
-        self.adopt(mapping, family, socket, registry)
+        self.adopt(mapping, family, socket, None, registry)
     }
 
-    /// Takes a socket for a mapping.
-    pub fn adopt(&mut self, mapping: UdpId, family: Family, socket: Socket, registry: &Registry) -> io::Result<()> {
+    /// Takes the socket of a published port for a mapping.
+    pub fn publish(&mut self, mapping: UdpId, published: Published, registry: &Registry) -> io::Result<()> {
+        let Published { socket, ends, rule } = published;
+        self.adopt(mapping, Family::of(ends.to.ip()), socket, Some((ends, rule)), registry)
+    }
+
+    fn adopt(
+        &mut self,
+        mapping: UdpId,
+        family: Family,
+        socket: Socket,
+        published: Option<(Ends, RuleId)>,
+        registry: &Registry,
+    ) -> io::Result<()> {
         match family {
             Family::V4 => setsockopt(&socket, sockopt::Ipv4RecvErr, &true)?,
             Family::V6 => setsockopt(&socket, sockopt::Ipv6RecvErr, &true)?,
@@ -73,7 +88,7 @@ impl UdpSockets {
         // The host's limit (net.core.rmem_max) may allow less.
         let _ = socket.set_recv_buffer_size(RECEIVE_BUFFER);
         registry.register(&mut SourceFd(&socket.as_raw_fd()), Source::Udp(mapping).token(), Interest::READABLE)?;
-        self.sockets.put(mapping.0, UdpSocket { socket, family, ttl: HopLimit::UNKNOWN });
+        self.sockets.put(mapping.0, UdpSocket { socket, family, ttl: HopLimit::UNKNOWN, published });
         Ok(())
     }
 
@@ -165,6 +180,39 @@ impl UdpSockets {
     /// A mapping's socket and its family, for its error queue.
     pub fn socket(&self, mapping: UdpId) -> Option<(std::os::fd::BorrowedFd<'_>, Family)> {
         self.sockets.get(mapping.0).map(|socket| (socket.socket.as_fd(), socket.family))
+    }
+
+    /// The published ports.
+    pub fn published(&self) -> impl Iterator<Item = (UdpId, Ends, RuleId)> {
+        self.sockets.iter().filter_map(|(id, socket)| socket.published.map(|(ends, rule)| (UdpId(id), ends, rule)))
+    }
+
+    /// The host's end of a mapping.
+    pub fn local_addr(&self, mapping: UdpId) -> Option<SocketAddr> {
+        self.sockets.get(mapping.0)?.socket.local_addr().ok()?.as_socket()
+    }
+
+    /// The rule that has published a mapping's port.
+    pub fn rule(&self, mapping: UdpId) -> Option<RuleId> {
+        self.sockets.get(mapping.0)?.published.map(|(_, rule)| rule)
+    }
+
+    /// Gives a published port to another rule.
+    pub fn rename(&mut self, mapping: UdpId, to: RuleId) {
+        if let Some((_, rule)) = self.sockets.get_mut(mapping.0).and_then(|socket| socket.published.as_mut()) {
+            *rule = to;
+        }
+    }
+
+    /// Takes the socket of a published port back.
+    pub fn take(&mut self, mapping: UdpId, registry: &Registry) -> Option<Published> {
+        self.flush();
+        self.batch.clear();
+        let UdpSocket { socket, published, .. } = self.sockets.take(mapping.0)?;
+        let (ends, rule) = published?;
+        // It may be watched under another number soon.
+        let _ = registry.deregister(&mut SourceFd(&socket.as_raw_fd()));
+        Some(Published { socket, ends, rule })
     }
 
     /// Closes a mapping's socket.

@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::sync::Arc;
 use std::time::{Duration, Instant as Clock};
 
 use mio::unix::SourceFd;
@@ -11,13 +12,16 @@ use rnet_stack::{FlowId, Flushed, HostIcmp, Instant, PingId, Readiness, Stack, T
 
 use super::accept::{Accepted, Listeners};
 use super::arena::Arena;
+use super::dns::{self, NameServer};
 use super::edge::HostEdge;
 use super::error_queue;
 use super::listen::PublishedPorts;
 use super::lull::Lull;
+use super::orders::Inbox;
 use super::report::Report;
+use super::resets;
+use super::splice::Entrance;
 use super::tap_turn::{TapReader, TapState};
-use super::tcp;
 use super::team::{End, Member};
 use super::token::Source;
 use super::udp_turn;
@@ -40,6 +44,9 @@ const ERRORS_A_TURN: usize = 16;
 const LINGER: Duration = Duration::from_millis(1500);
 const LINGER_IDLE: Duration = Duration::from_millis(300);
 
+/// How often it is looked meanwhile whether the splicer is done.
+const SPLICE_POLL: Duration = Duration::from_millis(5);
+
 const EVENTS: usize = 256;
 
 /// Sockets whose events said that there is something to receive, until nothing is left.
@@ -47,11 +54,12 @@ const EVENTS: usize = 256;
 struct Unfinished {
     udp: Vec<UdpId>,
     ping: Vec<PingId>,
+    name_server: bool,
 }
 
 impl Unfinished {
     fn is_empty(&self) -> bool {
-        self.udp.is_empty() && self.ping.is_empty()
+        self.udp.is_empty() && self.ping.is_empty() && !self.name_server
     }
 
     /// A socket that was not finished may have had an event since.
@@ -69,12 +77,16 @@ pub struct Seat {
     pub tap: OwnedFd,
     /// The published ports that it serves.
     pub ports: PublishedPorts,
+    /// Its line to the name server.
+    pub dns: Option<OwnedFd>,
     /// What tells it to stop.
     pub stop: OwnedFd,
     /// What it waits for events with.
     pub poll: Poll,
     /// Its place among others, if there are any.
     pub team: Option<Member>,
+    /// Where it gets orders.
+    pub orders: Inbox,
 }
 
 /// What all workers of a container have in common.
@@ -85,14 +97,18 @@ pub struct Common<'a> {
     pub timestamps: TimestampClock,
     /// When time began.
     pub epoch: Clock,
+    /// Where connections are handed over that are to be spliced.
+    pub entrance: Option<Arc<Entrance>>,
 }
 
 /// One packet loop with its stack and its sockets.
 pub struct Worker {
     poll: Poll,
-    stack: Stack<Arena>,
-    edge: HostEdge,
-    listeners: Listeners,
+    pub(super) stack: Stack<Arena>,
+    pub(super) edge: HostEdge,
+    pub(super) listeners: Listeners,
+    orders: Inbox,
+    pub(super) entrance: Option<Arc<Entrance>>,
     tap: TapReader,
     /// Whether TCP flows wait for another turn.
     flushed: Flushed,
@@ -101,6 +117,8 @@ pub struct Worker {
     epoch: Clock,
     /// When there last was an event.
     heard: Clock,
+    /// Bytes that were spliced, when that was last looked at.
+    spliced: u64,
     lull: Lull,
     /// When the loop ends at the latest, once it was told to stop.
     stopping: Option<Clock>,
@@ -111,7 +129,7 @@ pub struct Worker {
 impl Worker {
     /// Prepares everything that needs the host's files or may fail.
     pub fn new(seat: Seat, common: &Common<'_>) -> Result<Worker, Error> {
-        let Seat { tap, ports, stop, poll, team } = seat;
+        let Seat { tap, ports, dns, stop, poll, team, orders } = seat;
         let network = common.network;
         let wrap = |operation: &'static str| move |source: io::Error| Error::SetUp { operation, source };
         let offloads =
@@ -135,27 +153,28 @@ impl Worker {
             config.guest_mac = mac;
         }
         let arena = Arena::new(config.limits.buffer_bytes, config.limits.tcp_flows);
-        let listeners = Listeners::new(ports.tcp, &registry).map_err(wrap("watch published ports"))?;
-        let mut stack = Stack::new(config, arena, Instant::ZERO);
-        let mut edge = HostEdge::new(File::from(tap), registry, network.outbound.clone(), offloads, team);
-        for published in ports.udp {
-            let mapping = stack.udp_publish(published.to, &mut edge);
-            edge.publish_udp(mapping, published).map_err(wrap("watch published ports"))?;
-        }
-        Ok(Worker {
+        let stack = Stack::new(config, arena, Instant::ZERO);
+        let dns = NameServer::new(dns, &registry).map_err(wrap("watch the name server"))?;
+        let edge = HostEdge::new(File::from(tap), registry, network.outbound.clone(), offloads, team, dns);
+        let mut worker = Worker {
             stack,
             edge,
-            listeners,
+            listeners: Listeners::default(),
+            orders,
+            entrance: common.entrance.clone(),
             poll,
             tap: TapReader::new(),
             flushed: Flushed::All,
             unfinished: Unfinished::default(),
             epoch: common.epoch,
             heard: Clock::now(),
+            spliced: 0,
             lull: Lull::new(network.busy_poll, Clock::now()),
             stopping: None,
             _stop: stop,
-        })
+        };
+        worker.open_ports(ports).map_err(wrap("watch published ports"))?;
+        Ok(worker)
     }
 
     /// Runs until it is told to stop or the tap device is gone.
@@ -193,7 +212,11 @@ impl Worker {
                         }
                         self.unfinished.ping.push(mapping);
                     }
-                    Some(Source::Team) => self.read_mail(now),
+                    Some(Source::Team) => {
+                        self.read_mail(now);
+                        self.obey();
+                    }
+                    Some(Source::NameServer) => self.unfinished.name_server = true,
                     Some(Source::Listener(index)) => self.listeners.ready(index),
                     None => {}
                 }
@@ -208,6 +231,7 @@ impl Worker {
                     return Ok(End::DeviceGone);
                 }
             }
+            self.edge.dns.flush();
             if self.stack.poll_timeout().is_some_and(|at| at <= now) {
                 self.stack.handle_timeout(now, &mut self.edge);
             }
@@ -216,8 +240,7 @@ impl Worker {
                 self.heard = Clock::now();
                 self.lull.begin(self.heard, events.iter().count(), frames);
             }
-            let quiet = self.heard.elapsed() >= LINGER_IDLE;
-            let done = self.stopping.is_some_and(|end| quiet || self.stack.tcp_settled() || Clock::now() >= end);
+            let done = self.stopping.is_some_and(|end| self.is_done(end));
             let ended = self.edge.team.as_ref().map_or(done.then_some(End::Stopped), |team| team.is_done(done));
             if let Some(end) = ended {
                 return Ok(end);
@@ -228,7 +251,21 @@ impl Worker {
         }
     }
 
-    fn now(&self) -> Instant {
+    /// Whether everything has been delivered that was sent before the order to stop, or nobody can wait any longer.
+    fn is_done(&mut self, end: Clock) -> bool {
+        let mut settled = true;
+        if let Some(entrance) = &self.entrance {
+            let counted = entrance.counted();
+            settled = counted.unsettled == 0;
+            if std::mem::replace(&mut self.spliced, counted.moved) != counted.moved {
+                self.heard = Clock::now();
+            }
+        }
+        let quiet = self.heard.elapsed() >= LINGER_IDLE;
+        quiet || (settled && self.stack.tcp_settled()) || Clock::now() >= end
+    }
+
+    pub(super) fn now(&self) -> Instant {
         // An i64 of microseconds lasts for 292,000 years.
         Instant::from_micros(self.epoch.elapsed().as_micros() as i64)
     }
@@ -249,7 +286,8 @@ impl Worker {
             let micros = at.total_micros().saturating_sub(now.total_micros());
             Duration::from_micros(u64::try_from(micros).unwrap_or(0))
         });
-        let linger = self.stopping.map(|_| LINGER_IDLE);
+        let splices = self.entrance.is_some();
+        let linger = self.stopping.map(|_| if splices { SPLICE_POLL } else { LINGER_IDLE });
         let clients = self.listeners.delay().filter(|_| self.stopping.is_none());
         [timer, clients, self.edge.tcp.reset_delay(), linger].into_iter().flatten().min()
     }
@@ -295,11 +333,28 @@ impl Worker {
             return;
         }
         for _ in 0..ACCEPTS_A_TURN {
-            let Some(Accepted { stream, client, to }) = self.listeners.accept() else { return };
-            match self.stack.tcp_accepted(now, client, to, &mut self.edge) {
-                Some(flow) => self.edge.adopt_tcp(flow, stream),
-                None => tcp::reset(stream),
-            }
+            let Some(accepted) = self.listeners.accept() else { return };
+            self.accept(now, accepted);
+        }
+    }
+
+    /// Begins the flow of a client.
+    pub(super) fn accept(&mut self, now: Instant, accepted: Accepted) {
+        let offered = match &self.entrance {
+            Some(entrance) => entrance.offer(accepted),
+            None => Some(accepted),
+        };
+        let Some(Accepted { stream, client, to, rule }) = offered else { return };
+        match self.stack.tcp_accepted(now, client, to, &mut self.edge) {
+            Some(flow) => self.edge.adopt_tcp(flow, stream, rule),
+            None => resets::reset(stream),
+        }
+    }
+
+    /// Does what it was ordered to do.
+    fn obey(&mut self) {
+        for order in self.orders.take() {
+            order(self);
         }
     }
 
@@ -310,6 +365,9 @@ impl Worker {
         // What a turn leads to marks no other socket: only events do.
         unfinished.udp.retain(|mapping| udp_turn::receive(&mut self.stack, &mut self.edge, now, *mapping));
         unfinished.ping.retain(|mapping| self.receive_replies(now, *mapping));
+        if unfinished.name_server {
+            unfinished.name_server = dns::receive(&mut self.stack, &mut self.edge);
+        }
         self.unfinished = unfinished;
     }
 
@@ -348,7 +406,9 @@ impl Worker {
             drops: self.stack.drops().clone(),
             refused_frames: self.edge.refused_frames,
             lost_udp_batches: self.edge.udp.lost(),
+            lost_dns_letters: self.edge.dns.lost(),
             accepts_postponed: self.listeners.exhausted(),
+            spliced: self.entrance.as_ref().map(|entrance| entrance.counted()).unwrap_or_default(),
         }
     }
 }

@@ -1,6 +1,6 @@
 //! What a stack is told when it is made.
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use crate::frame::MacAddr;
 use crate::neighbour::LinkConfig;
@@ -15,8 +15,8 @@ pub struct Config {
     pub guest_mac: MacAddr,
     /// Whether the gateway's address stands for the host's loopback.
     pub host_loopback: bool,
-    /// The name server that queries to the DNS addresses go to; without one they are refused.
-    pub dns_upstream: Option<SocketAddr>,
+    /// What becomes of queries to the link's DNS addresses.
+    pub dns: DnsService,
     /// Bounds on what the container can make the stack hold.
     pub limits: Limits,
     /// The clock of TCP timestamps; stacks that serve the same container share it.
@@ -35,6 +35,15 @@ impl Config {
     pub fn gateway6(&self) -> Option<Ipv6Addr> {
         self.link.ipv6.as_ref().map(|v6| v6.gateway)
     }
+}
+
+/// What becomes of queries to the link's DNS addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum DnsService {
+    /// The edge has them answered.
+    Edge,
+    /// Nothing: whoever asks waits in vain.
+    Silent,
 }
 
 /// Bounds on what one container can make the stack hold. At a bound the newest is refused and counted.

@@ -135,6 +135,22 @@ pub trait Edge {
     /// Closes a flow's host socket. The flow's name may be reused at once.
     fn tcp_close(&mut self, flow: FlowId, how: Close);
 
+    /// Hands a query to the link's name server. Whatever that answers to the container's end `from` comes by
+    /// `Stack::dns_answered`. The default is for an edge that has no name server.
+    ///
+    /// # Errors
+    /// When the query is lost: the name server does not keep up.
+    fn dns_query(&mut self, _from: SocketAddr, _query: &[u8]) -> Result<(), HostError> {
+        Err(HostError::WouldBlock)
+    }
+    /// Connects a flow to the link's name server, in the place of [`Edge::tcp_connect`].
+    ///
+    /// # Errors
+    /// As for [`Edge::tcp_connect`].
+    fn dns_connect(&mut self, _flow: FlowId) -> Result<(), HostError> {
+        Err(HostError::Refused)
+    }
+
     /// Opens a UDP socket for a mapping, at the container's own `port` where that is free.
     fn udp_open(&mut self, mapping: UdpId, family: Family, port: u16) -> Result<(), HostError>;
     /// Sends datagrams.

@@ -39,6 +39,10 @@ counters! {
     UdpMappingLimit => "udp_mapping_limit",
     /// Datagrams that the host did not take.
     UdpSendFailed => "udp_send_failed",
+    /// Datagrams to the link's name server that were handed over.
+    DnsQueries => "dns_queries",
+    /// Datagrams to the link's name server that were lost because it did not keep up.
+    DnsQueriesLost => "dns_queries_lost",
     /// Echo mappings made.
     EchoMappingsOpened => "echo_mappings_opened",
     /// Echo requests refused because there were as many echo mappings as may be.
@@ -125,6 +129,8 @@ drop_reasons! {
     Unrelated => "unrelated",
     /// A datagram from the host's loopback, or of the wrong family, that must not enter.
     HostSource => "host_source",
+    /// A query to the link's DNS address, where nobody answers.
+    NoDns => "no_dns",
     /// A packet of a flow that another stack owns, which takes no more just now or does not own it any longer.
     Astray => "astray",
 }

@@ -11,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod config;
+mod dns;
 mod edge;
 pub mod event;
 pub mod flow;
@@ -24,13 +25,13 @@ mod stack;
 mod tcp;
 mod udp;
 
-pub use config::{Config, Limits};
+pub use config::{Config, DnsService, Limits};
 pub use edge::{
     Close, Edge, Family, FlowId, HEADROOM, HeapRings, HostError, Outgoing, PingId, RingClass, RingMemory, Rings, UdpId,
 };
 pub use icmp::HostIcmp;
 pub use share::{Claim, Diverted, Peer};
-pub use stack::{Holdings, Stack};
+pub use stack::{Holdings, Stack, TcpFlow, TcpState, UdpMapping};
 pub use tcp::{Flushed, Readiness, TimestampClock};
 pub use udp::DATAGRAM_HEADROOM;
 

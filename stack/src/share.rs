@@ -22,8 +22,6 @@ pub enum Claim {
         guest: IpAddr,
         /// The container's port.
         port: u16,
-        /// Whether it talks to the name server behind the link's DNS address.
-        dns: bool,
     },
     /// An ICMP echo mapping.
     Echo {

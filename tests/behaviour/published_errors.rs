@@ -1,6 +1,6 @@
 //! Ports that cannot be published: what is said, and that nothing is half-done.
 
-use crate::bed::{Bed, HOST4, Out};
+use crate::bed::{Bed, HOST4, Out, Side};
 use crate::published::Server;
 
 both!(
@@ -12,7 +12,7 @@ both!(
     a_file_lists_them,
 );
 
-only!(Plain as_user: a_low_port_is_for_root);
+only!(Plain as_user: a_low_port_is_for_root, a_port_of_another_user);
 only!(Root as_root: root_may_publish_low_ports);
 
 fn fails(bed: &Bed, options: &str, code: i32, words: &[&str]) -> Out {
@@ -30,11 +30,17 @@ tcp = socket.create_server(('127.0.0.1', 8080)); other = udp('127.0.0.1', bind=(
     let holder = bed.sh("exec python3 -").stdin(holder).spawn();
     holder.wait_for("ready");
     bed.note_processes();
-    fails(bed, "-p 8080:80", 1, &["publish 0.0.0.0:8080/tcp", "in use", "ss -ltnp"]);
-    fails(bed, "-p 8081:80/udp", 1, &["publish 0.0.0.0:8081/udp", "in use", "ss -lunp"]);
+    let who = format!("by python3 (process {})", holder.pid_in_bed());
+    fails(bed, "-p 8080:80", 1, &["publish 0.0.0.0:8080/tcp", "in use", &who, "another port"]);
+    fails(bed, "-p 8081:80/udp", 1, &["publish 0.0.0.0:8081/udp", "in use", &who, "another port"]);
     bed.run_argv("-p [::1]:8080:80 -p 8081:80", &["true"]).ok();
     drop(holder);
     bed.run_argv("-p 8080:80 -p 8081:80/udp", &["true"]).ok();
+}
+
+fn a_port_of_another_user(bed: &Bed) {
+    bed.python_server(Side::Host, "s = socket.create_server(('0.0.0.0', 8080)); report(ready=True); time.sleep(60)");
+    fails(bed, "-p 8080:80", 1, &["publish 0.0.0.0:8080/tcp", "in use by a process of user 0", "ss -ltnp"]);
 }
 
 fn all_ports_or_none(bed: &Bed) {

@@ -10,7 +10,7 @@ both!(
     an_address_of_its_own_is_the_only_one,
     a_range_is_one_rule,
     one_family_alone,
-    nothing_listens_and_the_client_is_reset,
+    nothing_listens_and_the_client_is_refused,
     half_closes_and_resets_pass_both_ways,
     bulk_arrives_whole_both_ways,
     ports_that_are_reused_at_once_do_not_wait,
@@ -98,11 +98,11 @@ fn one_family_alone(bed: &Bed) {
     server.end(bed);
 }
 
-fn nothing_listens_and_the_client_is_reset(bed: &Bed) {
+fn nothing_listens_and_the_client_is_refused(bed: &Bed) {
     let server = Server::start(bed, "-p 8099:99");
     let script = format!(
-        "{IS_RESET}for address in ('{HOST4}', '{HOST6}'):
-    for turn in range(20): is_reset(address, 8099)"
+        "for address in ('{HOST4}', '{HOST6}'):
+    for turn in range(20): equal(attempt(address, 8099)[0], 'ECONNREFUSED')"
     );
     world(bed, &script);
     server.end(bed);

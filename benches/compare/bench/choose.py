@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from . import peers
-from .contenders import Pasta, Rnet, Slirp, Veth
+from .contenders import Pasta, Rnet, Rootlesskit, Slirp, Veth
 
 # Where a pasta's send buffers matter: it stalls when it sends to the host's side.
 STALLS = re.compile(r"^(tcp-out|mtu1500-out|ipv6-(mtu1500-)?out|iperf3-out|fairness-out|published-out)")
@@ -28,6 +28,10 @@ def contenders(options, rnet, directory):
     slirp = options.slirp4netns or shutil.which("slirp4netns")
     if slirp and "slirp4netns" not in options.without:
         found.append(Slirp("slirp4netns", copy(Path(slirp), directory)))
+    rootlesskit = shutil.which("rootlesskit")
+    if rootlesskit and "rootlesskit" not in options.without:
+        # What it executes itself, it looks for beside itself and in the path.
+        found.append(Rootlesskit("rootlesskit", Path(rootlesskit)))
     if "veth" not in options.without:
         found.append(Veth())
     return found

@@ -2,10 +2,12 @@
 
 import json
 import os
+import re
 import socket
 import subprocess
 from pathlib import Path
 
+from .bed import SERVER4
 from .load import Failed
 
 
@@ -14,10 +16,14 @@ class Contender:
 
     # Whether there is a process whose cost can be told.
     has_proxy = True
+    # Whether it makes the container's namespaces itself, and `container` gives the pid of a process in them.
+    makes_container = False
     # Whether its proxy runs where send buffers are large.
     on_wide_host = False
     # The measurements it takes part in, as a regular expression of their keys; None: all.
     only = None
+    # The name server that its container asks.
+    name_server = "10.0.2.3"
     # The group of columns of which the best counts, as "pasta" in "rnet/pasta"; rnet itself has none.
     group = None
 
@@ -73,6 +79,7 @@ class Pasta(Contender):
     """pasta; without ports to publish it forwards none, as the others."""
 
     group = "pasta"
+    name_server = "169.254.1.1"
 
     def __init__(self, name, program, version, on_wide_host=False):
         super().__init__(name, program)
@@ -80,7 +87,8 @@ class Pasta(Contender):
         self.on_wide_host = on_wide_host
 
     def attach(self, pid, mtu, ports=(), socket_path=None):
-        return [self.program, "--foreground", "--quiet", "--config-net", "--mtu", mtu, *self._ports(ports), pid]
+        names = ["--dns-forward", self.name_server]
+        return [self.program, "--foreground", "--quiet", "--config-net", "--mtu", mtu, *names, *self._ports(ports), pid]
 
     def attach_ready(self, pid, home):
         file = home / "ready.pid"
@@ -123,10 +131,36 @@ class Slirp(Contender):
                 raise Failed(f"add_hostfwd of port {outer}: {answer['error']}")
 
 
+class Rootlesskit(Contender):
+    """rootlesskit's own port driver (`builtin`); what goes out is slirp4netns's, and not measured."""
+
+    group = "rootlesskit"
+    makes_container = True
+    only = re.compile(r"^published-loopback")
+
+    def __init__(self, name, program):
+        super().__init__(name, program)
+        self.state = None
+
+    def attach(self, pid, mtu, ports=(), socket_path=None):
+        published = [word for outer, inner in ports for word in ("-p", f"0.0.0.0:{outer}:{inner}/tcp")]
+        self.state = Path(f"{socket_path}.rootlesskit")
+        driver = ["--net=slirp4netns", "--port-driver=builtin", "--state-dir", self.state, *published]
+        return [self.program, *driver, "sleep", "infinity"]
+
+    def container(self):
+        """The pid of a process in its container."""
+        try:
+            return (self.state / "child_pid").read_text().strip()
+        except OSError as error:
+            raise Failed(f"rootlesskit has no container: {error}") from error
+
+
 class Veth(Contender):
     """No proxy: the load runs in the host's namespace and reaches the server through the same veth as the proxies. The ceiling."""
 
     has_proxy = False
+    name_server = SERVER4
     group = "veth"
 
     def __init__(self):

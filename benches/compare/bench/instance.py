@@ -53,8 +53,11 @@ class Instance:
         if not contender.has_proxy:
             self.namespace = self.host.namespace
             return
-        self.container = Container(bed, self.host)
-        self.namespace = self.container.namespace
+        if contender.makes_container:
+            self.namespace = None
+        else:
+            self.container = Container(bed, self.host)
+            self.namespace = self.container.namespace
         try:
             self._start()
         except loads.Failed:
@@ -62,7 +65,7 @@ class Instance:
             raise
 
     def _command(self):
-        return self.contender.attach(self.container.pid, str(self.mtu))
+        return self.contender.attach(self.container.pid if self.container else None, str(self.mtu))
 
     def _start(self):
         self.proxy = subprocess.Popen(
@@ -73,6 +76,8 @@ class Instance:
             stdout=self.log.open("w"),
             stderr=subprocess.STDOUT,
         )
+        if self.contender.makes_container:
+            self.namespace = Namespace.of(self.wait_for(self.contender.container))
         self.wait_for(lambda: self.load(1, "probe", SERVER4, "--seconds", 0.5))
         if self.contender.on_wide_host:
             self.container.widen()
@@ -172,12 +177,18 @@ class Publisher(Instance):
         return [(port + self.shift, port) for port in SERVED]
 
     def _command(self):
-        return self.contender.attach(self.container.pid, str(self.mtu), self._ports(), self.socket)
+        pid = self.container.pid if self.container else None
+        return self.contender.attach(pid, str(self.mtu), self._ports(), self.socket)
 
     def outside(self, seconds, command, *words):
         """Runs the load generator in the server's namespace, against the host's address."""
         words = [*words, self.host.address, "--shift", self.shift]
         return self.load(seconds, command, *words, namespace=self.bed.server)
+
+    def loopback(self, seconds, command, *words):
+        """Runs the load generator in the host's namespace, against its loopback."""
+        words = [*words, "127.0.0.1", "--shift", self.shift]
+        return self.load(seconds, command, *words, namespace=self.host.namespace)
 
     def answers(self):
         try:

@@ -35,6 +35,7 @@ def _inside(work, directory):
         syscalls.mount("none", "/", "", syscalls.MS_REC | syscalls.MS_PRIVATE)
         syscalls.mount("proc", "/proc", "proc")
         syscalls.mount("tmpfs", directory, "tmpfs", 0, "mode=755,size=256m")
+        _allot_ids(directory)
         # From here on nothing can reach a network that was there before.
         syscalls.unshare(syscalls.CLONE_NEWNET)
         for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
@@ -50,6 +51,15 @@ def _inside(work, directory):
     sys.stdout.flush()
     sys.stderr.flush()
     return code
+
+
+def _allot_ids(directory):
+    """Gives the bed's user ids of its own, as rootlesskit wants them; seen in this mount namespace only."""
+    ids = directory / "subids"
+    ids.write_text("nobody:200000:65536\n")
+    for file in ("/etc/subuid", "/etc/subgid"):
+        if Path(file).exists():
+            syscalls.mount(str(ids), file, "", syscalls.MS_BIND)
 
 
 def _stop(*_):

@@ -15,8 +15,10 @@ PROGRAMS = [
     ("unshare", "util-linux", None),
     ("pasta", "passt", "the column pasta"),
     ("slirp4netns", "slirp4netns", "the column slirp4netns"),
+    ("rootlesskit", "rootlesskit", "the column rootlesskit"),
     ("wrk", "wrk", "the rows http-*"),
     ("nginx", "nginx-light", "the rows http-*"),
+    ("dnsmasq", "dnsmasq-base", "the rows dns-*"),
     ("iperf3", "iperf3", "the rows iperf3-*"),
     ("patchelf", "patchelf", "a pasta newer than the system's"),
 ]

@@ -45,7 +45,6 @@ pub fn run(script: &Script) {
     };
     let mtu = if script.small_mtu { 1280 } else { 65520 };
     let mut config = config(mtu, limits);
-    config.dns_upstream = Some(SocketAddr::new(REMOTE4, 53));
     config.host_loopback = script.roomy;
     let mut player = Player {
         stack: Stack::new(config, PooledRings::new(), Instant::ZERO),

@@ -108,6 +108,32 @@ impl<K: Copy + Eq + Hash, V> Mappings<K, V> {
         Some(entry.value)
     }
 
+    /// Forgets the mappings of which that is true, and returns what they held.
+    pub fn remove_if(&mut self, mut test: impl FnMut(&V) -> bool) -> Vec<V> {
+        let ids: Vec<usize> = self.entries.iter().filter(|(_, entry)| test(&entry.value)).map(|(id, _)| id).collect();
+        ids.into_iter().filter_map(|id| self.remove(id as u32)).collect()
+    }
+
+    /// Gives a mapping another key, which no other may have.
+    pub fn rename(&mut self, old: &K, new: K) {
+        let Some(id) = self.by_key.remove(old) else { return };
+        self.by_key.insert(new, id);
+        if let Some(entry) = self.entries.get_mut(id as usize) {
+            entry.key = new;
+        }
+    }
+
+    /// The keys of the permanent mappings.
+    pub fn permanent(&self) -> impl Iterator<Item = K> {
+        self.entries.iter().filter(|(_, entry)| entry.expires.is_none()).map(|(_, entry)| entry.key)
+    }
+
+    /// All mappings from a number on, in the order of their numbers.
+    pub fn iter_from(&self, first: u32) -> impl Iterator<Item = (u32, &K, &V)> {
+        let entries = self.entries.iter().skip_while(move |(id, _)| *id < first as usize);
+        entries.map(|(id, entry)| (id as u32, &entry.key, &entry.value))
+    }
+
     /// Forgets one mapping that was idle for too long and returns its number and its key.
     pub fn expire(&mut self, now: Instant) -> Option<(u32, K)> {
         self.take_expired(now).map(|(id, key, _)| (id, key))
@@ -178,6 +204,20 @@ mod tests {
         table.insert("b", 2, secs(10)).unwrap();
         assert_eq!((table.is_full(), table.evict(), table.evict(), table.len()), (true, Some(2), None, 1));
         assert_eq!((table.remove(a), table.is_full()), (Some(1), false));
+    }
+
+    #[test]
+    fn a_renamed_mapping_is_found_by_its_new_key() {
+        let mut table: Mappings<&str, i32> = Mappings::new(2, 1);
+        let a = table.insert_permanent("a", 1);
+        table.insert("b", 2, secs(10)).unwrap();
+        table.rename(&"a", "c");
+        assert_eq!(
+            (table.find(&"a"), table.find(&"c"), table.permanent().collect::<Vec<_>>()),
+            (None, Some(a), vec!["c"])
+        );
+        assert_eq!(table.remove_if(|value| *value == 1), [1]);
+        assert_eq!((table.find(&"c"), table.len()), (None, 1));
     }
 
     #[test]

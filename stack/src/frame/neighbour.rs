@@ -62,8 +62,8 @@ pub struct RouterAdvertisement<'a> {
     pub valid_lifetime: u32,
     /// How long addresses made from it are preferred, seconds.
     pub preferred_lifetime: u32,
-    /// The recursive DNS server.
-    pub dns: Ipv6Addr,
+    /// The recursive DNS server, if there is one.
+    pub dns: Option<Ipv6Addr>,
     /// Domains to search, in wire format (RFC 1035 section 3.1), may be empty.
     pub search: &'a [u8],
     /// How long `dns` and `search` are valid, seconds.
@@ -121,9 +121,11 @@ pub fn router_advertisement(
     body.extend_from_slice(&[0; 4]);
     body.extend_from_slice(&says.prefix.octets());
 
-    body.extend_from_slice(&[OPTION_RDNSS, 3, 0, 0]);
-    body.extend_from_slice(&says.dns_lifetime.to_be_bytes());
-    body.extend_from_slice(&says.dns.octets());
+    if let Some(dns) = says.dns {
+        body.extend_from_slice(&[OPTION_RDNSS, 3, 0, 0]);
+        body.extend_from_slice(&says.dns_lifetime.to_be_bytes());
+        body.extend_from_slice(&dns.octets());
+    }
     search_option(&mut body, says);
 
     let [high, low] = says.router_lifetime.to_be_bytes();

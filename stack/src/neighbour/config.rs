@@ -15,6 +15,8 @@ pub struct LinkConfig {
     pub ipv4: Option<LinkV4>,
     /// IPv6, if the container has it.
     pub ipv6: Option<LinkV6>,
+    /// Whether the DNS servers are handed out.
+    pub hands_out_dns: bool,
     /// Domains that the container's resolver searches; a name that isn't a legal domain is left out.
     pub search: Vec<String>,
     /// The addresses that ARP and neighbour discovery answer for.

@@ -110,7 +110,7 @@ fn advertisement(config: &LinkConfig, v6: &LinkV6, search: &[u8], dst_mac: MacAd
         prefix_len: v6.prefix,
         valid_lifetime: VALID_LIFETIME_SECS,
         preferred_lifetime: PREFERRED_LIFETIME_SECS,
-        dns: v6.dns,
+        dns: config.hands_out_dns.then_some(v6.dns),
         search,
         dns_lifetime: u32::from(ROUTER_LIFETIME_SECS),
     };

@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-use crate::config::Config;
+use crate::config::{Config, DnsService};
 use crate::edge::Family;
 use crate::event::DropReason;
 use crate::neighbour::{Answer, LINK_LOCAL};
@@ -12,8 +12,8 @@ use crate::neighbour::{Answer, LINK_LOCAL};
 pub enum Verdict {
     /// Let the host talk to this address.
     Forward(SocketAddr),
-    /// It is a query to the link's name server: ask this one.
-    Dns(SocketAddr),
+    /// It is for the link's name server, which the edge knows.
+    Dns,
     /// The link itself is meant, and has nothing there: refuse as a host does that has no listener.
     Refuse,
     /// The link's gateway stands for the host's loopback, which is not to be reached.
@@ -27,8 +27,9 @@ const DNS_PORT: u16 = 53;
 /// Judges a TCP or UDP destination.
 pub fn outbound(config: &Config, to: IpAddr, port: u16) -> Verdict {
     if is_dns_address(config, to) {
-        return match config.dns_upstream {
-            Some(upstream) if port == DNS_PORT => Verdict::Dns(upstream),
+        return match config.dns {
+            DnsService::Edge if port == DNS_PORT => Verdict::Dns,
+            DnsService::Silent if port == DNS_PORT => Verdict::Drop(DropReason::NoDns),
             _ => Verdict::Refuse,
         };
     }

@@ -2,7 +2,7 @@ use super::*;
 use crate::frame::MacAddr;
 use crate::neighbour::{Answer, LinkConfig, LinkV4, LinkV6};
 
-fn config(host_loopback: bool, dns_upstream: Option<&str>) -> Config {
+fn config(host_loopback: bool, dns: DnsService) -> Config {
     Config {
         link: LinkConfig {
             mac: MacAddr([2, 0, 0, 0, 0, 1]),
@@ -19,12 +19,13 @@ fn config(host_loopback: bool, dns_upstream: Option<&str>) -> Config {
                 gateway: "fd00::2".parse().unwrap(),
                 dns: "fd00::3".parse().unwrap(),
             }),
+            hands_out_dns: true,
             search: Vec::new(),
             answer: Answer::Own,
         },
         guest_mac: MacAddr([2, 0, 0, 0, 0, 2]),
         host_loopback,
-        dns_upstream: dns_upstream.map(|upstream| upstream.parse().unwrap()),
+        dns,
         limits: crate::Limits::default(),
         timestamps: crate::TimestampClock::default(),
         seed: 1,
@@ -37,7 +38,7 @@ fn judge(config: &Config, to: &str, port: u16) -> Verdict {
 
 #[test]
 fn addresses_that_mean_the_host_itself_are_dropped() {
-    let config = config(true, None);
+    let config = config(true, DnsService::Silent);
     for to in [
         "127.0.0.1",
         "127.9.9.9",
@@ -59,29 +60,29 @@ fn addresses_that_mean_the_host_itself_are_dropped() {
 
 #[test]
 fn the_gateway_is_the_hosts_loopback_only_when_asked() {
-    let off = config(false, None);
+    let off = config(false, DnsService::Silent);
     assert_eq!(judge(&off, "10.0.2.2", 80), Verdict::NoRoute);
     assert_eq!(judge(&off, "fd00::2", 80), Verdict::NoRoute);
-    let on = config(true, None);
+    let on = config(true, DnsService::Silent);
     assert_eq!(judge(&on, "10.0.2.2", 80), Verdict::Forward("127.0.0.1:80".parse().unwrap()));
     assert_eq!(judge(&on, "fd00::2", 80), Verdict::Forward("[::1]:80".parse().unwrap()));
 }
 
 #[test]
 fn the_dns_address_answers_queries_and_nothing_else() {
-    let with = config(false, Some("127.0.0.53:53"));
-    assert_eq!(judge(&with, "10.0.2.3", 53), Verdict::Dns("127.0.0.53:53".parse().unwrap()));
-    assert_eq!(judge(&with, "fd00::3", 53), Verdict::Dns("127.0.0.53:53".parse().unwrap()));
+    let with = config(false, DnsService::Edge);
+    assert_eq!(judge(&with, "10.0.2.3", 53), Verdict::Dns);
+    assert_eq!(judge(&with, "fd00::3", 53), Verdict::Dns);
     assert_eq!(judge(&with, "10.0.2.3", 80), Verdict::Refuse);
-    assert_eq!(judge(&config(false, None), "10.0.2.3", 53), Verdict::Refuse);
+    assert_eq!(judge(&config(false, DnsService::Silent), "10.0.2.3", 53), Verdict::Drop(DropReason::NoDns));
 }
 
 #[test]
 fn loopback_senders_enter_as_the_gateway_or_not_at_all() {
     let from: SocketAddr = "127.0.0.1:9".parse().unwrap();
-    assert_eq!(inbound(&config(false, None), from, Family::V4), None);
-    assert_eq!(inbound(&config(true, None), from, Family::V4), Some("10.0.2.2:9".parse().unwrap()));
+    assert_eq!(inbound(&config(false, DnsService::Silent), from, Family::V4), None);
+    assert_eq!(inbound(&config(true, DnsService::Silent), from, Family::V4), Some("10.0.2.2:9".parse().unwrap()));
     let outside: SocketAddr = "192.0.2.1:9".parse().unwrap();
-    assert_eq!(inbound(&config(false, None), outside, Family::V4), Some(outside));
-    assert_eq!(inbound(&config(false, None), outside, Family::V6), None);
+    assert_eq!(inbound(&config(false, DnsService::Silent), outside, Family::V4), Some(outside));
+    assert_eq!(inbound(&config(false, DnsService::Silent), outside, Family::V6), None);
 }

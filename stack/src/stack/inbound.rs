@@ -29,8 +29,26 @@ impl<M: RingMemory> Stack<M> {
 
     /// Makes the mapping of a UDP socket of the host's that is published to the container's end `to`. It never expires; what
     /// the container sends from that end leaves from the first socket that was published to it, but answers to the clients
-    /// of another leave from where those came.
+    /// of another leave from where those came. A mapping that the container has made for that end itself is closed.
     pub fn udp_publish<E: Edge>(&mut self, to: SocketAddr, edge: &mut E) -> UdpId {
         self.udp.publish(to, edge)
+    }
+
+    /// Takes away mappings that [`Stack::udp_publish`] has made, with all that their clients were known by. The edge is told to
+    /// close those sockets that it still has.
+    pub fn udp_unpublish<E: Edge>(&mut self, mappings: &[UdpId], edge: &mut E) {
+        self.udp.unpublish(mappings, edge);
+    }
+
+    /// Closes the mapping that the container's end `guest` has made for itself, because another stack of the container is about
+    /// to publish a port to it.
+    pub fn udp_give_way<E: Edge>(&mut self, guest: SocketAddr, edge: &mut E) {
+        self.udp.give_way(guest, edge);
+    }
+
+    /// Closes a mapping that the container has made for itself: its host port is needed. If the container sends again it gets
+    /// another one.
+    pub fn udp_close<E: Edge>(&mut self, mapping: UdpId, edge: &mut E) {
+        self.udp.close(mapping, edge);
     }
 }

@@ -2,6 +2,7 @@
 
 mod batch;
 mod inbound;
+mod list;
 mod packet;
 
 use std::net::{IpAddr, SocketAddr};
@@ -17,6 +18,8 @@ use crate::neighbour::{ADVERTISE_INTERVAL, Link};
 use crate::share::{Arrival, Diverted};
 use crate::tcp::{Flushed, Readiness, TcpFlows};
 use crate::udp::UdpFlows;
+
+pub use list::{TcpFlow, TcpState, UdpMapping};
 
 /// One container's network, as seen from its link.
 ///
@@ -178,6 +181,12 @@ impl<M: RingMemory> Stack<M> {
     /// Takes an ICMP error from the error queue of a mapping's host socket.
     pub fn udp_error<E: Edge>(&mut self, mapping: UdpId, icmp: &HostIcmp<'_>, edge: &mut E) {
         self.udp.host_error(&self.config, mapping, icmp, &mut self.wire, &mut self.counters, edge);
+    }
+
+    /// Takes what the link's name server answers to an end of the container's. The message stands in `buffer` from
+    /// [`crate::DATAGRAM_HEADROOM`] on.
+    pub fn dns_answered<E: Edge>(&mut self, to: SocketAddr, buffer: &mut [u8], edge: &mut E) {
+        crate::dns::answer(&self.config, to, buffer, &mut self.wire, edge);
     }
 
     /// Takes an echo reply that came to a mapping's ping socket.

@@ -16,7 +16,7 @@ use crate::link::IcmpError;
 use crate::neighbour::ADVERTISE_INTERVAL;
 use crate::policy::{self, Verdict};
 use crate::share::{Arrival, Claim, Declined, Diverted};
-use crate::tcp::Unreachable;
+use crate::tcp::{Dial, Unreachable};
 use crate::udp::QuotedDatagram;
 
 impl<M: RingMemory> Stack<M> {
@@ -110,9 +110,10 @@ impl<M: RingMemory> Stack<M> {
             return Ok(());
         }
         match policy::outbound(&self.config, packet.dst, segment.dst_port) {
-            Verdict::Forward(to) | Verdict::Dns(to) => {
+            verdict @ (Verdict::Forward(_) | Verdict::Dns) => {
                 edge.claim(&Claim::Tcp(key)).map_err(Declined::Owned)?;
-                let opened = self.tcp.open(now, packet, segment, to, &framing, &mut self.counters, edge);
+                let dial = if let Verdict::Forward(to) = verdict { Dial::Host(to) } else { Dial::NameServer };
+                let opened = self.tcp.open(now, packet, segment, dial, &framing, &mut self.counters, edge);
                 self.tell(opened, edge);
             }
             Verdict::Refuse => self.tcp.refuse(packet.bytes, &framing, edge),

@@ -1,5 +1,7 @@
 //! Flows that the container begins: the host connects first, and its outcome is the container's.
 
+use std::net::SocketAddr;
+
 use super::syn::HeldSyn;
 use super::{Flow, Framing, OpenFlow, Phase, Readiness, TcpFlows};
 use crate::Instant;
@@ -17,8 +19,17 @@ pub(crate) struct Unreachable {
     pub(crate) error: HostError,
 }
 
+/// Whom the edge is to connect a flow to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Dial {
+    /// This address, from the host.
+    Host(SocketAddr),
+    /// The link's name server.
+    NameServer,
+}
+
 impl<M: RingMemory> TcpFlows<M> {
-    /// Starts a flow from the container's SYN, which was claimed: the host connects to `to`.
+    /// Starts a flow from the container's SYN, which was claimed: the edge connects it.
     ///
     /// # Errors
     /// When the outcome is known at once and the container is to hear of it by ICMP.
@@ -28,7 +39,7 @@ impl<M: RingMemory> TcpFlows<M> {
         now: Instant,
         packet: &IpPacket<'_>,
         segment: &TcpSegment<'_>,
-        to: std::net::SocketAddr,
+        dial: Dial,
         framing: &Framing,
         counters: &mut Counters,
         edge: &mut E,
@@ -43,7 +54,11 @@ impl<M: RingMemory> TcpFlows<M> {
         let syn = HeldSyn::new(packet.bytes, packet.header_len, segment);
         let id = self.add(key, Phase::Connecting(syn));
         counters.count(Counter::TcpFlowsOpened);
-        match edge.tcp_connect(id, to) {
+        let dialled = match dial {
+            Dial::Host(to) => edge.tcp_connect(id, to),
+            Dial::NameServer => edge.dns_connect(id),
+        };
+        match dialled {
             Ok(()) => Ok(()),
             Err(error) => self.fail(now, id, error, framing, counters, edge),
         }

@@ -29,8 +29,9 @@ use crate::event::{Counter, DropReason};
 use crate::flow::{Armed, FlowKey, Timers};
 use crate::frame::{ETHERNET_HEADER_LEN, IpPacket, TcpFlags, TcpSegment};
 use crate::share::Claim;
+use crate::stack::{TcpFlow, TcpState};
 
-pub(crate) use connect::Unreachable;
+pub(crate) use connect::{Dial, Unreachable};
 pub(crate) use emit::Framing;
 pub use flow::Readiness;
 pub(crate) use flow::direct::{Run, STRAIGHT, end, is_plain};
@@ -315,6 +316,20 @@ impl<M: RingMemory> TcpFlows<M> {
             }
             connecting => Some(connecting),
         }
+    }
+
+    /// The flows whose numbers are `first` or more.
+    pub(crate) fn list(&self, first: u32) -> impl Iterator<Item = TcpFlow> {
+        let flows = self.flows.iter().skip_while(move |(id, _)| *id < first as usize);
+        flows.map(|(id, flow)| {
+            let state = match &flow.phase {
+                Phase::Connecting(_) => TcpState::Connecting,
+                Phase::Open(open) if open.is_gone() => TcpState::Draining,
+                Phase::Open(_) if flow.half_open => TcpState::Opening,
+                Phase::Open(_) => TcpState::Open,
+            };
+            TcpFlow { id: FlowId(id as u32), key: flow.key, state }
+        })
     }
 
     /// Open flows, half-open ones included.

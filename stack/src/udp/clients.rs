@@ -1,7 +1,7 @@
 //! Clients of published ports whose answers do not find them by their address alone: those that the container knows by
 //! another name, and those that came to another host port than the one that the container's datagrams leave from.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 
 use foldhash::fast::FixedState;
@@ -94,6 +94,14 @@ impl Clients {
         None
     }
 
+    /// Forgets the clients of mappings that are gone.
+    pub(super) fn forget(&mut self, gone: &[UdpId]) {
+        let gone: HashSet<UdpId> = gone.iter().copied().collect();
+        for real in self.by_name.remove_if(|(id, _)| gone.contains(id)) {
+            self.by_real.remove(&real);
+        }
+    }
+
     pub(super) fn handle_timeout(&mut self, now: Instant) {
         while let Some((_, _, real)) = self.by_name.take_expired(now) {
             self.by_real.remove(&real);
@@ -127,6 +135,18 @@ mod tests {
         assert_eq!(clients.real(Instant::ZERO, addr("10.0.2.100:54"), gateway), None);
         clients.handle_timeout(Instant::ZERO + IDLE);
         assert_eq!((clients.real(Instant::ZERO, guest, gateway), clients.name(a)), (None, None));
+    }
+
+    #[test]
+    fn the_clients_of_a_mapping_go_with_it() {
+        let mut clients = Clients::new(3, 1);
+        let (guest, name) = (addr("10.0.2.100:53"), addr("10.0.2.2:4000"));
+        let (gone, stays) = ((UdpId(0), addr("127.0.0.1:4000")), (UdpId(1), addr("127.0.0.1:4001")));
+        assert_eq!(clients.admit(Instant::ZERO, guest, gone, name), Some(name));
+        let other = clients.admit(Instant::ZERO, guest, stays, addr("10.0.2.2:4001")).unwrap();
+        clients.forget(&[UdpId(0)]);
+        assert_eq!((clients.name(gone), clients.real(Instant::ZERO, guest, name)), (None, None));
+        assert_eq!((clients.name(stays), clients.real(Instant::ZERO, guest, other)), (Some(other), Some(stays)));
     }
 
     #[test]

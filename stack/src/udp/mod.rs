@@ -1,10 +1,12 @@
 //! UDP: one host socket for each address and port of the container's, whoever it talks to (RFC 4787 section 4.1).
 
 mod clients;
+mod published;
 
 use std::net::{IpAddr, SocketAddr};
 
 use crate::config::Config;
+use crate::dns;
 use crate::edge::{Edge, Family, HEADROOM, HostError, Outgoing, UdpId};
 use crate::event::{Counter, Counters, DropReason};
 use crate::flow::Mappings;
@@ -41,7 +43,7 @@ struct Key {
 
 impl Key {
     fn claim(&self) -> Claim {
-        Claim::Udp { guest: self.guest, port: self.port, dns: self.via == Via::Dns }
+        Claim::Udp { guest: self.guest, port: self.port }
     }
 }
 
@@ -50,8 +52,6 @@ impl Key {
 enum Via {
     /// The container's peers'.
     Direct,
-    /// The host's name server's, which answers under the link's DNS address.
-    Dns,
     /// Those of the clients of one more host port that is published to the same port of the container's.
     Further(u32),
 }
@@ -82,18 +82,6 @@ impl UdpFlows {
         UdpFlows { mappings: Mappings::new(limit, seed), clients: Clients::new(limit, seed) }
     }
 
-    /// Makes the mapping of a host port that is published to the container's end `guest`; its socket is open already.
-    pub(crate) fn publish<E: Edge>(&mut self, guest: SocketAddr, edge: &mut E) -> UdpId {
-        let key = |via| Key { guest: guest.ip(), port: guest.port(), via };
-        let further = (0..).map(Via::Further);
-        let via = std::iter::once(Via::Direct).chain(further).find(|&via| self.mappings.find(&key(via)).is_none());
-        let key = key(via.unwrap_or(Via::Direct));
-        // Nobody else can have it: the container has not sent anything yet.
-        let _ = edge.claim(&key.claim());
-        let mapping = Mapping { published: true, answered: true, peers: Peers::Many };
-        UdpId(self.mappings.insert_permanent(key, mapping))
-    }
-
     /// Carries a datagram from the container to the host.
     #[allow(clippy::too_many_arguments)]
     pub(crate) fn outgoing<E: Edge>(
@@ -118,14 +106,17 @@ impl UdpFlows {
             return Ok(());
         }
         let verdict = policy::outbound(config, packet.dst, datagram.dst_port);
-        if !matches!(verdict, Verdict::Forward(_) | Verdict::Dns(_)) {
+        if !matches!(verdict, Verdict::Forward(_) | Verdict::Dns) {
             // Another stack may know a client by this name.
             let key = Key { guest: packet.src, port: datagram.src_port, via: Via::Direct };
             edge.owner(&key.claim()).map_or(Ok(()), |peer| Err(Declined::Owned(peer)))?;
         }
-        let (to, via) = match verdict {
-            Verdict::Forward(to) => (to, Via::Direct),
-            Verdict::Dns(to) => (to, Via::Dns),
+        let to = match verdict {
+            Verdict::Forward(to) => to,
+            Verdict::Dns => {
+                dns::query(guest, datagram.payload, segment, counters, edge);
+                return Ok(());
+            }
             Verdict::Refuse => {
                 wire.error(config, packet, IcmpError::PortUnreachable, counters, edge);
                 return Ok(());
@@ -139,7 +130,7 @@ impl UdpFlows {
         if datagram.dst_port == 0 {
             return Err(DropReason::Address.into());
         }
-        let key = Key { guest: packet.src, port: datagram.src_port, via };
+        let key = Key { guest: packet.src, port: datagram.src_port, via: Via::Direct };
         let found = self.find(now, &key, to);
         if found.is_none() {
             edge.claim(&key.claim()).map_err(Declined::Owned)?;
@@ -220,7 +211,7 @@ impl UdpFlows {
                 self.clients.admit(now, guest, (id, from), name).ok_or(DropReason::HostSource)?
             }
         } else {
-            let from = sender(config, &key, mapping, from).ok_or(DropReason::HostSource)?;
+            let from = sender(config, &key, from).ok_or(DropReason::HostSource)?;
             mapping.answered = true;
             self.mappings.touch(id.0, now, IDLE);
             from
@@ -258,8 +249,8 @@ impl UdpFlows {
         counters: &mut Counters,
         edge: &mut E,
     ) {
-        let Some((key, mapping)) = self.mappings.get(id.0) else { return };
-        let to = self.clients.name((id, icmp.to())).or_else(|| sender(config, key, mapping, icmp.to()));
+        let Some((key, _)) = self.mappings.get(id.0) else { return };
+        let to = self.clients.name((id, icmp.to())).or_else(|| sender(config, key, icmp.to()));
         let (Some(error), Some(to)) = (icmp.error(), to) else { return };
         let from = icmp.from(to.ip());
         let ports = Ports { src: key.port, dst: to.port() };
@@ -277,24 +268,19 @@ impl UdpFlows {
         quoted: &QuotedDatagram,
         edge: &mut E,
     ) -> Result<(), Declined> {
-        for via in [Via::Direct, Via::Dns] {
-            let key = Key { guest: quoted.guest, port: quoted.guest_port, via };
-            let Some(id) = self.mappings.find(&key) else {
-                match edge.owner(&key.claim()) {
-                    Some(peer) => return Err(Declined::Owned(peer)),
-                    None => continue,
-                }
-            };
-            let Some((_, mapping)) = self.mappings.get(id) else { continue };
-            let Peers::One(peer) = mapping.peers else { continue };
-            if sender(config, &key, mapping, peer) == Some(quoted.peer) {
+        let key = Key { guest: quoted.guest, port: quoted.guest_port, via: Via::Direct };
+        let Some(id) = self.mappings.find(&key) else {
+            return Err(edge.owner(&key.claim()).map_or(DropReason::Unrelated.into(), Declined::Owned));
+        };
+        match self.mappings.get(id) {
+            Some((_, Mapping { peers: Peers::One(peer), .. })) if sender(config, &key, *peer) == Some(quoted.peer) => {
                 self.mappings.remove(id);
                 edge.release(&key.claim());
                 edge.udp_close(UdpId(id));
-                return Ok(());
+                Ok(())
             }
+            _ => Err(DropReason::Unrelated.into()),
         }
-        Err(DropReason::Unrelated.into())
     }
 
     pub(crate) fn handle_timeout<E: Edge>(&mut self, now: Instant, edge: &mut E) {
@@ -337,13 +323,8 @@ fn send<E: Edge>(
 }
 
 /// What the container knows a sender by.
-fn sender(config: &Config, key: &Key, mapping: &Mapping, from: SocketAddr) -> Option<SocketAddr> {
-    let family = Family::of(key.guest);
-    match (key.via, mapping.peers) {
-        (Via::Direct | Via::Further(_), _) => policy::inbound(config, from, family),
-        (Via::Dns, Peers::One(upstream)) if upstream == from => policy::dns_server(config, family),
-        (Via::Dns, _) => None,
-    }
+fn sender(config: &Config, key: &Key, from: SocketAddr) -> Option<SocketAddr> {
+    policy::inbound(config, from, Family::of(key.guest))
 }
 
 /// What the container is to hear of a failed send, if anything.

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use rnet_stack::neighbour::{Answer, LinkConfig, LinkV4, LinkV6};
-use rnet_stack::{Config, Limits, TimestampClock};
+use rnet_stack::{Config, DnsService, Limits, TimestampClock};
 
 use super::segment::{GUEST_MAC, LINK_MAC};
 
@@ -34,12 +34,13 @@ pub fn config(mtu: u16, limits: Limits) -> Config {
                 gateway: Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2),
                 dns: Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 3),
             }),
+            hands_out_dns: true,
             search: Vec::new(),
             answer: Answer::Own,
         },
         guest_mac: GUEST_MAC,
         host_loopback: false,
-        dns_upstream: None,
+        dns: DnsService::Edge,
         limits,
         timestamps: TimestampClock::default(),
         seed: 1,

@@ -54,9 +54,11 @@ impl Files {
 }
 
 impl Bed {
-    /// Takes note that what runs now belongs to the bed.
+    /// Takes note that what runs now belongs to the bed, and the sockets by which it is found.
     pub fn note_processes(&self) {
-        self.files.borrow_mut().processes = processes(self).into_iter().map(|(pid, _)| pid).collect();
+        let mut files = self.files.borrow_mut();
+        files.processes = processes(self).into_iter().map(|(pid, _)| pid).collect();
+        walk(&self.path("/run/user"), "/run/user", &mut files.paths);
     }
 
     /// What is in the bed that was not there before.

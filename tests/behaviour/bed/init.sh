@@ -12,7 +12,8 @@ mkdir /mnt/bin /mnt/lib
 mount --bind /proc/self/fd/3 /mnt/bin/rnet
 exec 3<&-
 printf '%s' "$PEER" >/mnt/lib/peer.py
-unset PEER
+printf '%s' "$NAMES" >/mnt/lib/names.py
+unset PEER NAMES
 mount -t tmpfs -o mode=1777 tmpfs /tmp
 mount -t tmpfs -o mode=1777 tmpfs /var/tmp
 mount -t tmpfs -o mode=1777 tmpfs /dev/shm

@@ -20,6 +20,7 @@ mod address;
 mod clean;
 mod cmd;
 mod join;
+mod name_servers;
 mod process;
 mod servers;
 mod terminal;
@@ -108,7 +109,10 @@ impl Bed {
         let mut command = Command::new("/bin/sh");
         command.arg("-c").arg(include_str!("init.sh")).env_clear().env("PATH", PATH);
         command.env("RNET", program).env("USER_UID", account.uid.to_string()).env("USER_GID", account.gid.to_string());
-        command.env("USER_HOME", &account.home).env("PEER", include_str!("peer.py"));
+        command
+            .env("USER_HOME", &account.home)
+            .env("PEER", include_str!("peer.py"))
+            .env("NAMES", include_str!("names.py"));
         command.stdin(Stdio::piped()).stdout(Stdio::piped());
         let mut init = join::spawn_init(&mut command);
         let pipe = init.stdin.take().unwrap();
@@ -180,6 +184,11 @@ impl Bed {
     /// `rnet run OPTIONS… -- python3 -c SCRIPT`, with everything from peer.py at hand.
     pub fn run_python(&self, options: &str, script: &str) -> Cmd<'_> {
         self.run_argv(options, &["python3", "-c", &format!("from peer import *\n{script}")])
+    }
+
+    /// `rnet run OPTIONS… -- python3 -c SCRIPT`, with everything from names.py at hand.
+    pub fn run_names(&self, options: &str, script: &str) -> Cmd<'_> {
+        self.run_argv(options, &["python3", "-c", &format!("from names import *\n{script}")])
     }
 
     /// `sh -c SCRIPT` as the bed's user on the host, without rnet.

@@ -6,6 +6,7 @@
 mod arguments;
 mod bulk;
 mod connect;
+mod dns;
 mod idle;
 mod pattern;
 mod pingpong;
@@ -26,6 +27,7 @@ usage: load serve ADDRESS...                        the counterparts, until kill
        load connect ADDRESS [--parallel N] [--seconds S] [--count N]
        load pingpong tcp|udp ADDRESS [--size N] [--seconds S]
        load udp out|in|both ADDRESS [--size N] [--gso N] [--seconds S]
+       load dns cached|uncached ADDRESS [--outstanding N] [--from NUMBER] [--seconds S]
        load idle ADDRESS [--flows N]                holds the flows until stdin ends; a line on stdin exchanges bytes
 --shift N: the ports are higher by N, as published ports are (not for udp)";
 
@@ -41,6 +43,7 @@ fn main() {
             "connect" => connect::run(arguments),
             "pingpong" => pingpong::run(arguments),
             "udp" => udp::run(arguments),
+            "dns" => dns::run(arguments),
             "idle" => idle::run(arguments),
             other => Err(format!("unknown command {other:?}\n{USAGE}")),
         }

@@ -102,7 +102,9 @@ impl Reply<'_> {
     fn parameters(&self, out: &mut Vec<u8>) {
         option(out, code::SUBNET_MASK, &self.v4.mask().octets());
         option(out, code::ROUTER, &self.v4.gateway.octets());
-        option(out, code::DNS, &self.v4.dns.octets());
+        if self.config.hands_out_dns {
+            option(out, code::DNS, &self.v4.dns.octets());
+        }
         option(out, code::MTU, &self.config.mtu.to_be_bytes());
         if self.message.wants(code::BROADCAST) {
             option(out, code::BROADCAST, &self.v4.broadcast().octets());

@@ -34,7 +34,7 @@ pub(super) fn answer(
         return None;
     }
     let grant = decide(v6, &message)?;
-    let reply = Reply { v6, search, server: &server, message: &message, grant };
+    let reply = Reply { v6, hands_out_dns: config.hands_out_dns, search, server: &server, message: &message, grant };
     let ip = Ipv6Header { src: LINK_LOCAL, dst: src, hop_limit: 64, traffic_class: 0 };
     let ports = Ports { src: super::DHCPV6_SERVER_PORT, dst: CLIENT_PORT };
     udp6(Ethernet { src: config.mac, dst: src_mac }, ip, ports, &reply.build()).ok()

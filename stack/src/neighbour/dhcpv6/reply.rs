@@ -36,6 +36,7 @@ pub(super) enum Grant {
 /// A reply to be built.
 pub(super) struct Reply<'a> {
     pub v6: &'a LinkV6,
+    pub hands_out_dns: bool,
     pub search: &'a [u8],
     pub server: &'a [u8],
     pub message: &'a Message<'a>,
@@ -74,7 +75,9 @@ impl Reply<'_> {
     }
 
     fn parameters(&self, out: &mut Vec<u8>) {
-        option(out, code::DNS, &self.v6.dns.octets());
+        if self.hands_out_dns {
+            option(out, code::DNS, &self.v6.dns.octets());
+        }
         if !self.search.is_empty() && self.message.wants(code::SEARCH) {
             option(out, code::SEARCH, self.search);
         }

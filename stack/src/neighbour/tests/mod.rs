@@ -36,6 +36,7 @@ fn config() -> LinkConfig {
             gateway: "fd00::2".parse().unwrap(),
             dns: "fd00::3".parse().unwrap(),
         }),
+        hands_out_dns: true,
         search: vec!["rnet.internal".into()],
         answer: Answer::Own,
     }
@@ -71,6 +72,21 @@ fn a_family_that_is_off_gets_no_answer() {
     assert_eq!(v4_only.advertise(), None);
     assert_eq!(ask(&v6_only, testdata!("udhcpc_discover")), None);
     assert!(ask(&v4_only, testdata!("udhcpc_discover")).is_some());
+}
+
+#[test]
+fn a_name_server_that_is_off_is_not_handed_out() {
+    let (on, off) = (Link::new(config()), Link::new(LinkConfig { hands_out_dns: false, ..config() }));
+    let has = |frame: Vec<u8>, address: &[u8]| frame.windows(address.len()).any(|window| window == address);
+    let dns6 = config().ipv6.unwrap().dns.octets();
+    for (frame, address) in [
+        (&testdata!("udhcpc_discover")[..], &[10, 0, 2, 3][..]),
+        (testdata!("dhclient6_solicit"), &dns6),
+        (testdata!("rs"), &dns6),
+    ] {
+        assert!(has(ask(&on, frame).unwrap(), address));
+        assert!(!has(ask(&off, frame).unwrap(), address));
+    }
 }
 
 #[test]

@@ -8,14 +8,14 @@ use netlink_sys::{Socket, SocketAddr, protocols::NETLINK_ROUTE};
 use nix::errno::Errno;
 
 /// A connection to the network namespace that it was made in.
-pub(super) struct Netlink {
+pub struct Netlink {
     socket: Socket,
     sequence: u32,
 }
 
 impl Netlink {
     /// Connects to the caller's network namespace.
-    pub(super) fn open() -> std::io::Result<Netlink> {
+    pub fn open() -> std::io::Result<Netlink> {
         let mut socket = Socket::new(NETLINK_ROUTE)?;
         socket.bind_auto()?;
         socket.connect(&SocketAddr::new(0, 0))?;
@@ -23,12 +23,12 @@ impl Netlink {
     }
 
     /// Changes something that exists.
-    pub(super) fn change(&mut self, message: RouteNetlinkMessage) -> nix::Result<()> {
+    pub fn change(&mut self, message: RouteNetlinkMessage) -> nix::Result<()> {
         self.request(message, 0)
     }
 
     /// Makes something that does not exist.
-    pub(super) fn create(&mut self, message: RouteNetlinkMessage) -> nix::Result<()> {
+    pub fn create(&mut self, message: RouteNetlinkMessage) -> nix::Result<()> {
         self.request(message, NLM_F_CREATE | NLM_F_EXCL)
     }
 

@@ -1,0 +1,193 @@
+//! Servers that know the same: the first that works is asked, and soon another one too if it keeps silent.
+
+use std::cell::RefCell;
+use std::io;
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use futures_util::StreamExt;
+use futures_util::stream::FuturesUnordered;
+use rnet_dns::wire::{self, flag};
+use rnet_dns::{Health, Query};
+use tokio::net::TcpStream;
+use tokio::task::spawn_local;
+use tokio::time::{sleep_until, timeout};
+use tracing::debug;
+
+use super::{Common, Failure, Fetched, Upstream};
+use crate::config::DnsServer;
+use crate::config::resolv::Manner;
+use crate::dns::forwarder::Via;
+
+/// How long a server is waited for alone before the next is asked beside it: one that has been answering may be looking
+/// something up itself.
+const HEAD_START: Duration = Duration::from_millis(800);
+const HEAD_START_UNKNOWN: Duration = Duration::from_millis(300);
+
+/// How long an answer is waited for in all: clients ask again after five seconds, and should hear before that that there is none.
+const PATIENCE: Duration = Duration::from_millis(4500);
+const PATIENCE_UNKNOWN: Duration = Duration::from_millis(2500);
+const PATIENCE_FAILED: Duration = Duration::from_millis(1200);
+
+/// How long a server that had failed is waited for when it is tried again.
+const TRIAL: Duration = Duration::from_secs(3);
+
+/// Servers in the order in which they were given.
+pub struct Group {
+    upstreams: Vec<Rc<Upstream>>,
+    health: Rc<RefCell<Health>>,
+    manner: Manner,
+}
+
+impl Group {
+    /// The group of `servers`; those that are in `before` too are the same.
+    pub fn new(common: &Rc<Common>, servers: &[DnsServer], manner: Manner, before: Option<&Group>) -> Rc<Group> {
+        let known = |server: &DnsServer| before?.upstreams.iter().find(|upstream| upstream.server == *server).cloned();
+        let make = |server: &DnsServer| known(server).unwrap_or_else(|| Rc::new(Upstream::new(server, common)));
+        let upstreams: Vec<_> = servers.iter().map(make).collect();
+        let health = Rc::new(RefCell::new(Health::new(upstreams.len())));
+        Rc::new(Group { upstreams, health, manner })
+    }
+
+    /// A group without servers.
+    pub fn none() -> Group {
+        Group { upstreams: Vec::new(), health: Rc::new(RefCell::new(Health::new(0))), manner: Manner::default() }
+    }
+
+    /// Whether it is the group of these servers, asked in this manner.
+    pub fn is_for(&self, servers: &[DnsServer], manner: Manner) -> bool {
+        self.manner == manner && self.upstreams.iter().map(|upstream| &upstream.server).eq(servers)
+    }
+
+    /// Asks for the answer to a query.
+    ///
+    /// # Errors
+    /// When no server has one, soon enough for the client to hear of it.
+    pub async fn ask(&self, query: &Query<'_>, via: Via) -> Result<Fetched, Failure> {
+        let via = if self.manner.only_tcp { Via::Tcp } else { via };
+        let start = Instant::now();
+        self.try_again(query, via, start);
+        let (order, all_failed) = {
+            let mut health = self.health.borrow_mut();
+            (health.order(self.manner.rotate), health.all_failed())
+        };
+        let works = order.first().is_some_and(|first| self.health.borrow().works(*first));
+        let (head_start, patience) = match (works, all_failed) {
+            (true, _) => (HEAD_START, PATIENCE),
+            (_, true) => (Duration::ZERO, PATIENCE_FAILED),
+            _ => (HEAD_START_UNKNOWN, PATIENCE_UNKNOWN),
+        };
+        let end = start + patience.min(self.manner.timeout * self.manner.attempts);
+
+        let mut left = order.into_iter().peekable();
+        let mut running = FuturesUnordered::new();
+        let mut silent: Vec<(usize, Instant)> = Vec::new();
+        let mut next_at = start;
+        let mut kept = None;
+        let mut failure = Failure::NoServers;
+        loop {
+            let now = Instant::now();
+            while (running.is_empty() || next_at <= now)
+                && let Some((at, upstream)) = left.next().and_then(|at| Some((at, self.upstreams.get(at)?)))
+            {
+                running.push(async move { (at, upstream.ask(query, via).await) });
+                silent.push((at, now));
+                next_at = now + head_start;
+            }
+            if running.is_empty() {
+                return kept.ok_or(failure);
+            }
+            tokio::select! {
+                Some((at, outcome)) = running.next() => {
+                    silent.retain(|(other, _)| *other != at);
+                    match outcome {
+                        Ok(fetched) => {
+                            self.health.borrow_mut().answered(at, Instant::now());
+                            if is_final(&fetched) || (running.is_empty() && left.peek().is_none()) {
+                                self.note_silence(&silent, HEAD_START_UNKNOWN);
+                                return Ok(kept.filter(|_| !is_final(&fetched)).unwrap_or(fetched));
+                            }
+                            kept.get_or_insert(fetched);
+                        }
+                        Err(error) => {
+                            debug!(server = %self.name(at), %error, "a name server does not answer");
+                            if !is_our_own(&error) {
+                                self.health.borrow_mut().failed(at, Instant::now());
+                            }
+                            failure = Failure::Unreachable(words(&error));
+                        }
+                    }
+                    next_at = Instant::now();
+                }
+                () = sleep_until(next_at.into()), if left.peek().is_some() => {}
+                () = sleep_until(end.into()) => {
+                    self.note_silence(&silent, Duration::ZERO);
+                    return kept.ok_or(Failure::TimedOut);
+                }
+            }
+        }
+    }
+
+    /// Asks the first server that is asked in the clear for a whole zone.
+    ///
+    /// # Errors
+    /// When there is none, or it cannot be reached.
+    pub async fn transfer(&self, query: &Query<'_>) -> io::Result<TcpStream> {
+        let order = self.health.borrow_mut().order(false);
+        let plain = order.into_iter().filter_map(|at| self.upstreams.get(at)?.plain()).next();
+        let plain = plain.ok_or_else(|| io::Error::other("no name server that hands zones out"))?;
+        timeout(PATIENCE, plain.transfer(query)).await?
+    }
+
+    /// Notes that those that were asked at least `patience` ago have kept silent.
+    fn note_silence(&self, silent: &[(usize, Instant)], patience: Duration) {
+        let now = Instant::now();
+        for (at, asked) in silent.iter().filter(|(_, asked)| now.duration_since(*asked) >= patience) {
+            debug!(server = %self.name(*at), "a name server is silent");
+            self.health.borrow_mut().silent(*at, *asked, now);
+        }
+    }
+
+    /// Tries a server that had failed once more, while others are asked for the answer.
+    fn try_again(&self, query: &Query<'_>, via: Via, now: Instant) {
+        let mut health = self.health.borrow_mut();
+        if health.all_failed() {
+            return;
+        }
+        let Some((at, upstream)) = health.due(now).and_then(|at| Some((at, Rc::clone(self.upstreams.get(at)?)))) else {
+            return;
+        };
+        let (health, message) = (Rc::clone(&self.health), query.message().to_vec());
+        spawn_local(async move {
+            let Ok(query) = Query::judge(&message) else { return };
+            if let Ok(Ok(_)) = timeout(TRIAL, upstream.ask(&query, via)).await {
+                health.borrow_mut().answered(at, Instant::now());
+            }
+        });
+    }
+
+    fn name(&self, at: usize) -> String {
+        self.upstreams.get(at).map_or_else(String::new, |upstream| upstream.server.to_string())
+    }
+}
+
+/// Whether no other server need be asked: one that cannot answer leaves it to the others, as the C library has it.
+fn is_final(fetched: &Fetched) -> bool {
+    !matches!(wire::flags(&fetched.full).map(|flags| flags & flag::RCODE), Some(2 | 4 | 5))
+}
+
+/// Whether an error says nothing about the server: this host is out of descriptors, ports or memory.
+fn is_our_own(error: &io::Error) -> bool {
+    matches!(
+        error.raw_os_error(),
+        Some(libc::EMFILE | libc::ENFILE | libc::ENOMEM | libc::ENOBUFS | libc::EADDRNOTAVAIL | libc::EAGAIN)
+    )
+}
+
+/// An error as it is told to a client.
+fn words(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(number) => nix::errno::Errno::from_raw(number).desc().to_lowercase(),
+        None => error.to_string(),
+    }
+}
