@@ -16,8 +16,14 @@ fn everything(bed: &Bed) {
     bed.names_server(Side::World, &format!("serve_one('{WORLD4}', '192.0.2.1')"));
 }
 
-const STILL: &str = "def still():
-    for server in SERVERS: equal(ask(server, f'still{random.random()}.test').addresses, ['192.0.2.1'])";
+const STILL: &str = "def still(timeout=5):
+    for server in SERVERS: equal(ask(server, f'still{random.random()}.test', timeout=timeout).addresses, ['192.0.2.1'])
+def still_for_who_asks_again():
+    # A datagram behind a flood of one's own may be lost; a resolver asks again.
+    for turn in range(5):
+        try: return still(timeout=2)
+        except TimeoutError: pass
+    still()";
 
 fn with_still(script: &str) -> String {
     format!("SERVERS = ('{DNS4}', '{DNS6}')\n{STILL}\n{script}")
@@ -41,7 +47,7 @@ rng = random.Random(1); sock = udp(SERVERS[0])
 for turn in range(3000):
     message = bytearray(good); [message.__setitem__(rng.randrange(len(message)), rng.randrange(256)) for _ in range(rng.randrange(1, 8))]
     sock.sendto(rng.choice((bytes(message), rng.randbytes(rng.randrange(0, 100)), bytes(message) * 3)), (SERVERS[0], 53))
-still()
+still_for_who_asks_again()
 for junk in (b'', b'\\0\\0', b'\\0\\5hello', b'\\xff\\xff' + b'x' * 70000, os.urandom(5000)):
     s = connect(SERVERS[0], 53)
     try: s.sendall(junk); s.shutdown(socket.SHUT_WR); s.settimeout(5); s.recv(100)
@@ -62,7 +68,7 @@ while time.monotonic() < end:
         try: sock.sendto(query(f'f{{count}}.test'), (SERVERS[0], 53))
         except BlockingIOError: pass
     start = time.monotonic(); other.sendall(b'x'); equal(other.recv(1), b'x'); worst = max(worst, time.monotonic() - start)
-check(count > 5000, count); check(worst < 1, 'traffic waits for names', worst); time.sleep(0.5); still()
+check(count > 5000, count); check(worst < 1, 'traffic waits for names', worst); time.sleep(0.5); still_for_who_asks_again()
 status = [open(f'/proc/{{p}}/status').read() for p in os.listdir('/proc') if p.isdigit() and open(f'/proc/{{p}}/comm').read() == 'rnet-dns\\n']
 equal(len(status), 1); check(int(status[0].split('VmRSS:')[1].split()[0]) < 40000, status[0])"
     ));
@@ -131,7 +137,7 @@ for turn in range(30):
 time.sleep(11); still()
 sock = udp(SERVERS[0]); sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
 for n in range(2000): sock.sendto(query('big.test', TXT, edns=65535), (SERVERS[0], 53))
-still()",
+still_for_who_asks_again()",
     );
     let out = bed.run_names("", &script).limit(60).output();
     out.assert_code(0);
