@@ -16,6 +16,7 @@ use tracing::debug;
 
 use super::{Common, Failure, Fetched, Upstream};
 use crate::config::DnsServer;
+use crate::config::dns::Asking;
 use crate::config::resolv::Manner;
 use crate::dns::forwarder::Via;
 
@@ -29,6 +30,9 @@ const PATIENCE: Duration = Duration::from_millis(4500);
 const PATIENCE_UNKNOWN: Duration = Duration::from_millis(2500);
 const PATIENCE_FAILED: Duration = Duration::from_millis(1200);
 
+/// How long all servers that are asked in turn are waited for together.
+const PATIENCE_IN_TURN: Duration = Duration::from_secs(5);
+
 /// How long a server that had failed is waited for when it is tried again.
 const TRIAL: Duration = Duration::from_secs(3);
 
@@ -37,6 +41,15 @@ pub struct Group {
     upstreams: Vec<Rc<Upstream>>,
     health: Rc<RefCell<Health>>,
     manner: Manner,
+}
+
+/// How a group is asked.
+struct Plan {
+    order: Vec<usize>,
+    /// How long each is waited for alone.
+    head_start: Duration,
+    /// How long all are.
+    patience: Duration,
 }
 
 impl Group {
@@ -66,16 +79,12 @@ impl Group {
     pub async fn ask(&self, query: &Query<'_>, via: Via) -> Result<Fetched, Failure> {
         let via = if self.manner.only_tcp { Via::Tcp } else { via };
         let start = Instant::now();
-        self.try_again(query, via, start);
-        let (order, all_failed) = {
-            let mut health = self.health.borrow_mut();
-            (health.order(self.manner.rotate), health.all_failed())
-        };
-        let works = order.first().is_some_and(|first| self.health.borrow().works(*first));
-        let (head_start, patience) = match (works, all_failed) {
-            (true, _) => (HEAD_START, PATIENCE),
-            (_, true) => (Duration::ZERO, PATIENCE_FAILED),
-            _ => (HEAD_START_UNKNOWN, PATIENCE_UNKNOWN),
+        let Plan { order, head_start, patience } = match self.manner.asking {
+            Asking::Raced => {
+                self.try_again(query, via, start);
+                self.plan()
+            }
+            Asking::InTurn => self.plan_in_turn(),
         };
         let end = start + patience.min(self.manner.timeout * self.manner.attempts);
 
@@ -126,6 +135,26 @@ impl Group {
                 }
             }
         }
+    }
+
+    /// Whom to ask first, from what is known of them.
+    fn plan(&self) -> Plan {
+        let mut health = self.health.borrow_mut();
+        let (order, all_failed) = (health.order(self.manner.rotate), health.all_failed());
+        let works = order.first().is_some_and(|first| health.works(*first));
+        let (head_start, patience) = match (works, all_failed) {
+            (true, _) => (HEAD_START, PATIENCE),
+            (_, true) => (Duration::ZERO, PATIENCE_FAILED),
+            _ => (HEAD_START_UNKNOWN, PATIENCE_UNKNOWN),
+        };
+        Plan { order, head_start, patience }
+    }
+
+    /// One after the other, each for its share of the time.
+    fn plan_in_turn(&self) -> Plan {
+        let count = self.upstreams.len();
+        let share = PATIENCE_IN_TURN / u32::try_from(count.max(1)).unwrap_or(u32::MAX);
+        Plan { order: (0..count).collect(), head_start: share, patience: PATIENCE_IN_TURN }
     }
 
     /// Asks the first server that is asked in the clear for a whole zone.
