@@ -70,14 +70,14 @@ Exit codes: 2 for wrong flags or configuration, 1 when something cannot be done;
 /// Turns the arguments, program name first, into a request.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request, Faults> {
     let args: Vec<OsString> = args.into_iter().collect();
-    let others: [(&str, fn(&[OsString]) -> Request); 2] =
-        [(netavark::NAME, netavark::parse), (containers::AARDVARK, containers::parse_aardvark)];
-    for (name, parse) in others {
-        if args.first().is_some_and(|arg| Path::new(arg).file_name().is_some_and(|file| file == name)) {
-            return Ok(parse(&args));
-        }
-        if args.get(1).is_some_and(|arg| arg == name) {
-            return Ok(parse(&args[1..]));
+    let called = args.first().and_then(|arg| Path::new(arg).file_name());
+    for (own, own_args) in
+        [(called, &args[..]), (args.get(1).map(OsString::as_os_str), args.get(1..).unwrap_or_default())]
+    {
+        match own.and_then(|own| own.to_str()) {
+            Some(netavark::NAME) => return Ok(netavark::parse(own_args)),
+            Some(containers::AARDVARK) => return Ok(containers::parse_aardvark(own_args)),
+            _ => {}
         }
     }
     parse::parse(args)

@@ -84,15 +84,17 @@ fn run(how: &ContainerNames, signals: &SignalFd, ready: Option<OwnedFd>) -> Exit
         Ok(runtime) => runtime,
         Err(error) => return fail(&format!("Error starting server {error}")),
     };
+    let mut ready = ready;
     LocalSet::new().block_on(&runtime, async {
-        match serve(how, signals, ready).await {
+        match serve(how, signals, &mut ready).await {
             Ok(()) => ExitCode::SUCCESS,
+            // Before `ready` hangs up, and the caller has its word.
             Err(text) => fail(&text),
         }
     })
 }
 
-async fn serve(how: &ContainerNames, signals: &SignalFd, ready: Option<OwnedFd>) -> Result<(), String> {
+async fn serve(how: &ContainerNames, signals: &SignalFd, ready: &mut Option<OwnedFd>) -> Result<(), String> {
     let failed = |error: io::Error| format!("Error starting server {error}");
     let pid_file = PidFile::write(&how.directory)
         .map_err(|error| format!("Error creating aardvark pid Unable to get process pid: {error}"))?;
@@ -105,7 +107,7 @@ async fn serve(how: &ContainerNames, signals: &SignalFd, ready: Option<OwnedFd>)
         return Err(format!("Error starting server no network has a usable file in {}", how.directory.display()));
     }
     pid_file.claim().map_err(failed)?;
-    if let Some(ready) = ready {
+    if let Some(ready) = ready.take() {
         detach().map_err(failed)?;
         File::from(ready).write_all(b"1").map_err(failed)?;
     }
