@@ -5,7 +5,8 @@
 //! packet loops (`line.rs`), as well as listeners of its own. It runs in one thread of a process of its own.
 
 pub mod containers;
-mod forwarder;
+mod flights;
+pub mod forwarder;
 pub mod host_file;
 mod line;
 mod process;

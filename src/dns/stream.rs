@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use rnet_dns::Reply;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::forwarder::{Ask, Forwarder, Place, Via};
+use super::forwarder::{Ask, Forwarder, Place, Via, Waiting};
 
 /// Connections at once. A client keeps one or two.
 const CONNECTIONS_MAX: usize = 128;
@@ -39,7 +40,17 @@ pub trait Answers {
     async fn transfer(&self, message: &[u8]) -> Option<io::Result<(TcpStream, Place)>>;
 
     /// What becomes of a message.
-    fn ask(&self, message: &[u8]) -> Ask;
+    fn ask(&self, message: &[u8]) -> Answer;
+}
+
+/// What becomes of a message from a connection.
+pub enum Answer {
+    /// This is said to it.
+    Now(Reply),
+    /// The answer comes later; one without bytes is none.
+    Later(Waiting),
+    /// It is no query, which makes what follows doubtful too.
+    Never,
 }
 
 impl Answers for Rc<Forwarder> {
@@ -53,8 +64,12 @@ impl Answers for Rc<Forwarder> {
         Forwarder::transfer(self, message).await
     }
 
-    fn ask(&self, message: &[u8]) -> Ask {
-        Forwarder::ask(self, message, Via::Tcp)
+    fn ask(&self, message: &[u8]) -> Answer {
+        match Forwarder::ask(self, message, Via::Tcp) {
+            Ask::Answered(reply) => Answer::Now(reply),
+            Ask::Asked(asked) => Answer::Later(asked.into_future()),
+            Ask::Ignored => Answer::Never,
+        }
     }
 }
 
@@ -116,10 +131,9 @@ where
                 continue;
             }
             match answers.ask(&message) {
-                Ask::Answered(reply) => write(&mut writer, &reply).await?,
-                // What is no query makes what follows doubtful too.
-                Ask::Ignored => return Ok(()),
-                Ask::Asked(wait) => waiting.push(wait),
+                Answer::Now(reply) => write(&mut writer, &reply).await?,
+                Answer::Later(answer) => waiting.push(answer),
+                Answer::Never => return Ok(()),
             }
         }
         if ended && waiting.is_empty() {

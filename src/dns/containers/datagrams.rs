@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use nix::errno::Errno;
 use rnet_dns::Reply;
-use tokio::task::{spawn_local, yield_now};
+use tokio::task::yield_now;
 use tracing::warn;
 
 use super::listener::Listener;
-use super::resolver::Resolver;
-use crate::dns::forwarder::{Ask, Via};
+use super::resolver::{Outcome, Resolver};
+use crate::dns::forwarder::Via;
 use crate::sys::datagrams::{self, BATCH, Inbox};
 
 /// After an error that is the socket's own.
@@ -49,13 +49,13 @@ pub async fn serve(listener: Rc<Listener>, resolver: Rc<Resolver>) {
 
 fn query(listener: &Rc<Listener>, resolver: &Rc<Resolver>, from: SocketAddr, message: &[u8]) {
     match resolver.ask(listener.network(), from.ip(), message, Via::Udp) {
-        Ask::Answered(reply) => listener.outbox.borrow_mut().push((from, reply)),
-        Ask::Ignored => {}
-        Ask::Asked(waiting) => {
+        Outcome::Answered(reply) => listener.outbox.borrow_mut().push((from, reply)),
+        Outcome::Ignored => {}
+        Outcome::Asked(asked, share) => {
             // A listener that is closed meanwhile is not kept open for it.
             let listener = Rc::downgrade(listener);
-            spawn_local(async move {
-                let reply = waiting.await;
+            asked.then(move |reply| {
+                drop(share);
                 if let Some(listener) = listener.upgrade().filter(|_| !reply.is_empty()) {
                     listener.outbox.borrow_mut().push((from, reply));
                     listener.posted.notify_one();

@@ -6,20 +6,30 @@ use std::net::IpAddr;
 use std::rc::{Rc, Weak};
 
 use rnet_dns::containers::{Containers, NetworkId, Servers, Verdict};
-use rnet_dns::{Ede, Query, Rcode, Unfit, failure, refusal};
+use rnet_dns::{Ede, Query, Rcode, Reply, Unfit, failure, refusal};
 use tokio::net::TcpStream;
 use tracing::warn;
 
-use super::clients::{Clients, What};
+use super::clients::{Clients, Share, What};
 use super::listener::Listener;
 use super::upstreams::Upstreams;
 use crate::config::Forwarding;
-use crate::dns::forwarder::{Ask, Forwarder, Place, Via};
+use crate::dns::forwarder::{Ask, Asked, Forwarder, Place, Via};
 use crate::dns::seldom::Seldom;
-use crate::dns::stream::Answers;
+use crate::dns::stream::{Answer, Answers};
 
 /// What a message over TCP can be.
 const TCP_LIMIT: usize = 65535;
+
+/// What becomes of a message from a client.
+pub enum Outcome {
+    /// This is the answer.
+    Answered(Reply),
+    /// Others are asked.
+    Asked(Asked, Share),
+    /// It gets none.
+    Ignored,
+}
 
 /// What all listeners share.
 pub struct Resolver {
@@ -61,37 +71,35 @@ impl Resolver {
     }
 
     /// Deals with a message that came to a network's listener.
-    pub fn ask(&self, network: NetworkId, from: IpAddr, message: &[u8], via: Via) -> Ask {
+    pub fn ask(&self, network: NetworkId, from: IpAddr, message: &[u8], via: Via) -> Outcome {
         self.queries.set(self.queries.get() + 1);
         let query = match Query::judge(message) {
             Ok(query) => query,
-            Err(Unfit::Silent) => return Ask::Ignored,
-            Err(Unfit::Answer(rcode)) => return Ask::Answered(refusal(message, rcode)),
+            Err(Unfit::Silent) => return Outcome::Ignored,
+            Err(Unfit::Answer(rcode)) => return Outcome::Answered(refusal(message, rcode)),
         };
         let limit = if via == Via::Tcp { TCP_LIMIT } else { query.udp_limit() };
         let verdict = self.table.borrow().ask(&query, network, from, limit);
         let servers = match verdict {
-            Verdict::Answered(reply) => return Ask::Answered(reply),
+            Verdict::Answered(reply) => return Outcome::Answered(reply),
             Verdict::Forward(_) if self.forwarding == Forwarding::Off => {
-                return Ask::Answered(failure(&query, Rcode::NameError, None));
+                return Outcome::Answered(failure(&query, Rcode::NameError, None));
             }
             Verdict::Forward(servers) => servers,
         };
-        let waiting = match self.forwarder(servers).ask(message, via) {
-            Ask::Asked(waiting) => waiting,
-            at_once => return at_once,
+        let asked = match self.forwarder(servers).ask(message, via) {
+            Ask::Asked(asked) => asked,
+            Ask::Answered(reply) => return Outcome::Answered(reply),
+            Ask::Ignored => return Outcome::Ignored,
         };
         match self.clients.admit(from, What::Query) {
-            Some(share) => Ask::Asked(Box::pin(async move {
-                let reply = waiting.await;
-                drop(share);
-                reply
-            })),
+            Some(share) => Outcome::Asked(asked, share),
             None => {
                 if let Some(before) = self.refused.due() {
                     warn!(client = %from, before, "a client has too many queries at once");
                 }
-                Ask::Answered(failure(&query, Rcode::ServerFailure, Some((Ede::Other, "too many queries at once"))))
+                let why = Some((Ede::Other, "too many queries at once"));
+                Outcome::Answered(failure(&query, Rcode::ServerFailure, why))
             }
         }
     }
@@ -121,10 +129,16 @@ impl Answers for Caller {
         }
     }
 
-    fn ask(&self, message: &[u8]) -> Ask {
-        match self.listener.upgrade() {
-            Some(listener) => self.resolver.ask(listener.network(), self.from, message, Via::Tcp),
-            None => Ask::Ignored,
+    fn ask(&self, message: &[u8]) -> Answer {
+        let Some(listener) = self.listener.upgrade() else { return Answer::Never };
+        match self.resolver.ask(listener.network(), self.from, message, Via::Tcp) {
+            Outcome::Answered(reply) => Answer::Now(reply),
+            Outcome::Ignored => Answer::Never,
+            Outcome::Asked(asked, share) => Answer::Later(Box::pin(async move {
+                let reply = asked.await;
+                drop(share);
+                reply
+            })),
         }
     }
 }

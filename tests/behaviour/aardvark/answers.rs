@@ -108,10 +108,7 @@ fn odd_queries(room: &Room) {
 }
 
 fn several_lines_are_one_name(room: &Room) {
-    room.write(
-        "net",
-        "10.0.0.1\naa 10.0.0.2,10.0.0.2  one,one\naa 10.0.0.2  one\nab 10.0.0.3  one\n\n\n",
-    );
+    room.write("net", "10.0.0.1\naa 10.0.0.2,10.0.0.2  one,one\naa 10.0.0.2  one\nab 10.0.0.3  one\n\n\n");
     room.write("bad", "10.0.1.1\naa 10.0.1\n");
     room.start();
     assert_eq!(room.short("10.0.0.3", "@10.0.0.1 one"), "10.0.0.2 10.0.0.3", "nothing twice");
