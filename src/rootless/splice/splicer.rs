@@ -30,8 +30,8 @@ use crate::rootless::resets::reset;
 
 const EVENTS: usize = 512;
 
-/// Bytes that count as one message: those of a bulk transfer are worth sleeping for.
-const PIECE: u64 = 16 << 10;
+/// Bytes that count as one message, so that a transfer is no conversation: what it brings next is more the later it is taken.
+const PIECE: u64 = 2 << 10;
 
 /// How long clients wait for the agent to make sockets before it is asked again.
 const STOCK_RETRY: Duration = Duration::from_millis(50);
