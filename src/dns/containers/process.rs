@@ -19,6 +19,7 @@ use tokio::task::LocalSet;
 use tracing::{debug, error};
 
 use super::pid_file::PidFile;
+use super::rights;
 use super::server::{Server, tell};
 use super::syslog;
 use crate::config::{ContainerNames, Log, LogFormat, Presence};
@@ -107,6 +108,7 @@ async fn serve(how: &ContainerNames, signals: &SignalFd, ready: &mut Option<Owne
         return Err(format!("Error starting server no network has a usable file in {}", how.directory.display()));
     }
     pid_file.claim().map_err(failed)?;
+    rights::give_up().map_err(failed)?;
     if let Some(ready) = ready.take() {
         detach().map_err(failed)?;
         File::from(ready).write_all(b"1").map_err(failed)?;
