@@ -181,6 +181,11 @@ impl Forwarder {
         self.common.host.replace(group);
     }
 
+    /// Whether no query waits for a server.
+    pub fn is_idle(&self) -> bool {
+        self.waiting.get() == 0
+    }
+
     /// Deals with a message from a client.
     pub fn ask(self: &Rc<Self>, message: &[u8], via: Via) -> Ask {
         self.count(|counters| counters.queries += 1);

@@ -105,7 +105,12 @@ impl Ports {
         let asked = Asked { message: query.upstream(id), end: Instant::now() + patience, then };
         port.asked.borrow_mut().insert(id, asked);
         port.outbox.borrow_mut().push(id);
-        port.posted.notify_one();
+        if port.asked.borrow().len() > 1 {
+            // Who asks next in this turn is sent along.
+            port.posted.notify_one();
+        } else {
+            port.flush();
+        }
         if !self.is_swept.replace(true) {
             spawn_local(Rc::clone(self).sweep());
         }
@@ -190,19 +195,23 @@ impl Port {
     async fn send(self: Rc<Self>) {
         loop {
             self.posted.notified().await;
-            let mut ids = self.outbox.take();
-            while !ids.is_empty() {
-                let sent = {
-                    let asked = self.asked.borrow();
-                    ids.retain(|id| asked.contains_key(id));
-                    let messages = ids.iter().filter_map(|id| Some(asked.get(id)?.message.as_slice()));
-                    messages::send(self.socket.get_ref(), messages)
-                };
-                match sent {
-                    Ok(count) => drop(ids.drain(..count.min(ids.len()))),
-                    Err(errno) if is_of_one(errno) => self.end([ids.remove(0)], errno),
-                    Err(errno) => self.end_all(errno),
-                }
+            self.flush();
+        }
+    }
+
+    fn flush(&self) {
+        let mut ids = self.outbox.take();
+        while !ids.is_empty() {
+            let sent = {
+                let asked = self.asked.borrow();
+                ids.retain(|id| asked.contains_key(id));
+                let messages = ids.iter().filter_map(|id| Some(asked.get(id)?.message.as_slice()));
+                messages::send(self.socket.get_ref(), messages)
+            };
+            match sent {
+                Ok(count) => drop(ids.drain(..count.min(ids.len()))),
+                Err(errno) if is_of_one(errno) => self.end([ids.remove(0)], errno),
+                Err(errno) => self.end_all(errno),
             }
         }
     }
