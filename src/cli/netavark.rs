@@ -71,6 +71,8 @@ pub(super) fn command() -> Command {
                 "The container name server; where it is not installed, this program is one",
             )
             .short('a')
+            // podman gives an empty one where it finds none.
+            .value_parser(OsStringValueParser::new().map(PathBuf::from))
             .default_value(AARDVARK),
         )
         .arg(path("plugin-directory", "DIR", "Look for plugins here").action(ArgAction::Append))
