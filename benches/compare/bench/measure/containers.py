@@ -123,6 +123,7 @@ class Queries(Measurement):
 
     kind: str = "local"
     outstanding: int = 16
+    in_quick: bool = True
 
     def duration(self, settings):
         return settings.seconds + LISTED_SECONDS + 1
