@@ -18,6 +18,7 @@ mod control_commands;
 mod control_hostile;
 mod control_life;
 mod control_ports;
+mod debian_13;
 mod dhcp;
 mod dns;
 mod dns_encrypted;

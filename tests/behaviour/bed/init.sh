@@ -2,15 +2,33 @@
 set -e
 exec 3<"$RNET"
 mount --make-rprivate /
+root=
+if [ -n "$TREE" ]; then
+  # Another system's files in the place of the machine's, read-only, with the machine's users. The mount over / comes last.
+  root=/mnt
+  mount --bind "$TREE" /mnt
+  mount -o remount,bind,ro /mnt
+  mount --rbind /dev /mnt/dev
+  for file in passwd group subuid subgid; do mount --bind /etc/$file /mnt/etc/$file; done
+fi
+# Everything of ours sits below /mnt; the binary is bound, so that the user can run it wherever it was built.
+mount -t tmpfs -o mode=755 tmpfs $root/mnt
+mkdir $root/mnt/bin $root/mnt/as $root/mnt/lib
+: >$root/mnt/bin/rnet
+mount --bind /proc/self/fd/3 $root/mnt/bin/rnet
+exec 3<&-
+# Another program's name makes rnet that program; whoever wants it has /mnt/as first in the search path.
+ln -s ../bin/rnet $root/mnt/as/slirp4netns
+ln -s ../bin/rnet $root/mnt/as/pasta
+if [ -n "$root" ]; then
+  mkdir $root/mnt/old
+  pivot_root $root $root/mnt/old
+  cd /
+fi
 mount -t proc proc /proc
+if [ -n "$root" ]; then umount -l /mnt/old && rmdir /mnt/old; fi
 mount -t sysfs sysfs /sys
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
-# Everything of ours sits below /mnt; the binary is bound, so that the user can run it wherever it was built.
-mount -t tmpfs -o mode=755 tmpfs /mnt
-mkdir /mnt/bin /mnt/lib
-: >/mnt/bin/rnet
-mount --bind /proc/self/fd/3 /mnt/bin/rnet
-exec 3<&-
 printf '%s' "$PEER" >/mnt/lib/peer.py
 printf '%s' "$NAMES" >/mnt/lib/names.py
 unset PEER NAMES
