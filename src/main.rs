@@ -41,6 +41,11 @@ fn main() -> ExitCode {
                 return EXIT_FAILURE.into();
             }
         },
+        Request::Refuse(refusal) => {
+            let _ = io::stdout().write_all(refusal.output.as_bytes());
+            let _ = io::stderr().write_all(refusal.error.as_bytes());
+            return refusal.code.into();
+        }
         Request::Print(text) => io::stdout().write_all(text.as_bytes()),
         Request::Completions(shell) => io::stdout().write_all(&cli::completions(shell)),
         Request::Man(directory) => cli::man(directory.as_deref()),

@@ -15,6 +15,7 @@ const CONTAINER: MacAddr = MacAddr([2, 0, 0, 0, 0, 0x64]);
 
 fn link(answer: Answer) -> Link {
     Link::new(LinkConfig {
+        lease: None,
         mac: MacAddr([0x52, 0x54, 0, 0, 0, 2]),
         mtu: 65520,
         ipv4: Some(LinkV4 {

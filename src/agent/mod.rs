@@ -22,7 +22,7 @@ use crate::config::{Control, Network, Protocol};
 /// Whether a network has any use for an agent. It may have one later where a control socket was asked for.
 pub fn is_wanted(network: &Network, control: &Control) -> bool {
     network.publish.iter().any(|rule| rule.protocol == Protocol::Tcp)
-        || matches!(control, Control::At(_))
+        || matches!(control, Control::At(_) | Control::HostForwards(_))
         || !network.expose.is_empty()
         || network.auto.follows_any()
 }

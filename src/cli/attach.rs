@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, Command};
 
-use crate::config::{Attach, Control, Presence, Target};
+use crate::config::{Attach, Control, Manner, Presence, Target};
 use crate::sys;
 
 use super::faults::Faults;
@@ -77,6 +77,7 @@ pub(super) fn request(matches: &ArgMatches, mut faults: Faults) -> Result<Reques
         exit_fd,
         pid_file: pid_file.map(|path| std::path::absolute(&path).unwrap_or(path)),
         control,
+        manner: Manner::default(),
     }))))
 }
 

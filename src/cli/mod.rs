@@ -4,6 +4,7 @@ mod attach;
 mod control;
 mod dns;
 mod faults;
+mod getopt;
 mod low;
 mod netavark;
 mod network;
@@ -11,11 +12,12 @@ mod options;
 mod parse;
 mod reference;
 mod run;
+mod slirp4netns;
 mod subnet;
 mod suggest;
 mod value;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use clap::Command;
@@ -44,6 +46,19 @@ pub(crate) enum Request {
     Man(Option<PathBuf>),
     /// Print this text (`--help`, `--version`).
     Print(String),
+    /// Refuse, as another program does.
+    Refuse(Refusal),
+}
+
+/// What another program says when it refuses its arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// For standard output.
+    pub output: String,
+    /// For standard error.
+    pub error: String,
+    /// The exit code.
+    pub code: u8,
 }
 
 const ABOUT: &str = "A network for containers, without root";
@@ -67,14 +82,24 @@ Exit codes: 2 for wrong flags or configuration, 1 when something cannot be done;
 /// Turns the arguments, program name first, into a request.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request, Faults> {
     let args: Vec<OsString> = args.into_iter().collect();
-    let is_netavark = |arg: &OsString| Path::new(arg).file_name().is_some_and(|name| name == netavark::NAME);
-    if args.first().is_some_and(is_netavark) {
-        return Ok(netavark::parse(&args));
+    // By argv[0], or as a subcommand.
+    let called = args.first().and_then(|arg| program(Path::new(arg).file_name()?));
+    if let Some(parse) = called {
+        return Ok(parse(&args));
     }
-    if args.get(1).is_some_and(|arg| arg == netavark::NAME) {
-        return Ok(netavark::parse(&args[1..]));
+    if let Some(parse) = args.get(1).and_then(|arg| program(arg)) {
+        return Ok(parse(&args[1..]));
     }
     parse::parse(args)
+}
+
+/// Who reads the command line of another program in whose place rnet is.
+fn program(name: &OsStr) -> Option<fn(&[OsString]) -> Request> {
+    match name.to_str()? {
+        netavark::NAME => Some(netavark::parse),
+        slirp4netns::NAME => Some(slirp4netns::parse),
+        _ => None,
+    }
 }
 
 /// The whole command line as clap knows it.
@@ -90,6 +115,7 @@ fn command() -> Command {
         .subcommand(run::command())
         .subcommand(attach::command())
         .subcommand(netavark::command())
+        .subcommand(slirp4netns::command())
         .subcommand(control::list_command())
         .subcommand(control::ports_command())
         .subcommand(control::stats_command())

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
 use crate::config::{
-    Auto, BUSY_POLL_MAX, BusyPoll, Control, Expose, Limits, Log, LogFormat, LoopbackSource, Network, Outbound, Publish,
-    PublishArg, Subnet, THREADS_MAX,
+    Auto, BUSY_POLL_MAX, BusyPoll, Control, Expose, Limits, Link, Log, LogFormat, LoopbackSource, Network, Outbound,
+    Publish, PublishArg, Subnet, THREADS_MAX,
 };
 
 use super::dns;
@@ -46,6 +46,7 @@ pub(super) fn network(low: &Low, faults: &mut Faults) -> Option<Network> {
         mac: low.parse("mac", faults, value::mac),
         ipv4,
         ipv6,
+        link: Link::default(),
         host_loopback: low.switch("host-loopback", faults),
         outbound: Outbound {
             ipv4: low.parse("outbound-addr", faults, own_address::<Ipv4Addr>),

@@ -50,7 +50,13 @@ impl Auto {
         let of = move |one: Option<Protocol>| one.is_none_or(|one| one == protocol);
         let is_except = self.except.iter().any(|except| of(except.protocol) && except.ports.contains(&port));
         let follow = self.follow.iter().filter(move |follow| !is_except && of(follow.protocol));
-        follow.map(move |follow| Publish { protocol, address: follow.address, host: port..=port, container: port })
+        follow.map(move |follow| Publish {
+            protocol,
+            address: follow.address,
+            host: port..=port,
+            container: port,
+            guest: None,
+        })
     }
 }
 

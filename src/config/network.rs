@@ -7,7 +7,7 @@ use rnet_stack::Family;
 pub use rnet_stack::Limits;
 use rnet_stack::frame::MacAddr;
 
-use super::{Auto, Dns, Expose, Publish};
+use super::{Auto, Dns, Expose, Link, Publish};
 
 /// More threads than this have nothing to do: one carries several gigabits a second.
 pub const THREADS_MAX: usize = 16;
@@ -28,6 +28,8 @@ pub struct Network {
     pub ipv4: Option<Subnet<Ipv4Addr>>,
     /// IPv6, unless switched off.
     pub ipv6: Option<Subnet<Ipv6Addr>>,
+    /// What is otherwise than rnet has it.
+    pub link: Link,
     /// Whether the gateway's address stands for the host's loopback.
     pub host_loopback: bool,
     /// Where the host's sockets are bound to.

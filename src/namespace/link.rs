@@ -13,7 +13,7 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
 
-use crate::config::{Network, Subnet};
+use crate::config::{Network, Setup, Subnet};
 use crate::sys::netlink::Netlink;
 use crate::tap;
 
@@ -38,8 +38,11 @@ pub(super) fn configure_loopback() -> Result<(), Error> {
     set_up(&mut Netlink::open().step("open netlink")?, "lo")
 }
 
-/// Configures loopback and the tap device; when it returns, both families work at once.
+/// Configures loopback and the tap device, unless that is left to the container; when it returns, both families work at once.
 pub(super) fn configure(network: &Network) -> Result<(), Error> {
+    if network.link.setup == Setup::Bare {
+        return Ok(());
+    }
     let ifname = &network.ifname;
     let mut netlink = Netlink::open().step("open netlink")?;
     set_up(&mut netlink, "lo")?;

@@ -10,7 +10,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid};
 
 use crate::agent;
-use crate::config::{Presence, Run, Target};
+use crate::config::{Presence, Run};
 use crate::control::process::About;
 use crate::log;
 use crate::rootless::Lines;
@@ -58,7 +58,7 @@ pub fn run(run: &Run) -> Result<u8, Error> {
     maps.write(command.pid)?;
     let agent = match for_agent {
         Some(link) => {
-            let (namespaces, _) = Namespaces::open(&Target::Process(command.pid.as_raw()))?;
+            let (namespaces, _) = Namespaces::of_process(command.pid.as_raw())?;
             Some(Agent::start(&namespaces, &run.network, link, &log_file, Presence::Foreground)?)
         }
         None => None,

@@ -1,13 +1,13 @@
 //! The stack's edge to the real world: frames go to the tap device, flows to host sockets.
 
 use std::fs::File;
-use std::io::{self, IoSlice, Write};
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 
 use mio::Registry;
 use mio::net::TcpStream;
 use rnet_stack::frame::{MacAddr, Offload};
-use rnet_stack::{Claim, Close, Diverted, Edge, Family, FlowId, HEADROOM, HostError, Outgoing, Peer, PingId, UdpId};
+use rnet_stack::{Claim, Close, Diverted, Edge, Family, FlowId, HostError, Outgoing, Peer, PingId, UdpId};
 use tracing::warn;
 
 use super::dns::NameServer;
@@ -17,12 +17,9 @@ use super::ping::PingSockets;
 use super::tcp::{Origin, TcpSockets};
 use super::team::Member;
 use super::udp::UdpSockets;
+use super::wire::Wire;
 use crate::config::Outbound;
-use crate::tap::offload::Offloads;
-use crate::tap::vnet::{self, VNET_HEADER_LEN};
-
-/// Where the vnet header starts in a frame's headroom: it ends where the frame begins.
-const VNET_START: usize = HEADROOM - VNET_HEADER_LEN;
+use crate::tap::kind::Kind;
 
 /// The tap device and all host sockets.
 pub struct HostEdge {
@@ -40,6 +37,7 @@ pub struct HostEdge {
     pub dns: NameServer,
     /// The other workers, if there are any.
     pub team: Option<Member>,
+    wire: Wire,
     registry: Registry,
     outbound: Outbound,
     warned_of_ping: bool,
@@ -51,7 +49,7 @@ impl HostEdge {
         tap: File,
         registry: Registry,
         outbound: Outbound,
-        offloads: Offloads,
+        kind: Kind,
         team: Option<Member>,
         dns: NameServer,
     ) -> HostEdge {
@@ -59,7 +57,8 @@ impl HostEdge {
             tap,
             refused_frames: 0,
             tcp: TcpSockets::default(),
-            udp: UdpSockets::new(offloads),
+            wire: Wire::of(kind),
+            udp: UdpSockets::new(kind.offloads()),
             ping: PingSockets::default(),
             dns,
             team,
@@ -94,13 +93,8 @@ impl HostEdge {
 
 impl Edge for HostEdge {
     fn transmit(&mut self, buffer: &mut [u8], offload: Offload) {
-        let Some(message) = buffer.get_mut(VNET_START..) else { return };
-        let Some(header) = message.first_chunk_mut::<VNET_HEADER_LEN>() else { return };
-        vnet::encode(offload, header);
-        if self.tap.write(message).is_err() {
-            // The device is down or gone; the latter is seen when it is read.
-            self.refused_frames += 1;
-        }
+        // A device may be down or gone; the latter is seen when it is read.
+        self.refused_frames += self.wire.transmit(&mut self.tap, buffer, offload);
     }
 
     fn tcp_connect(&mut self, flow: FlowId, to: SocketAddr) -> Result<(), HostError> {

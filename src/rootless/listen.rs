@@ -160,7 +160,8 @@ impl PublishedPorts {
 
 /// The ends of all ports that a rule publishes, in the families that the container has.
 pub fn ends(network: &Network, publish: &Publish) -> impl Iterator<Item = Ends> {
-    let addresses = publish.addresses().filter_map(|address| Some((address, guest_address(network, address)?)));
+    let addresses =
+        publish.addresses().filter_map(|address| Some((address, guest_address(network, publish, address)?)));
     addresses.flat_map(|(host, guest)| {
         publish.ports().map(move |(port, container)| Ends {
             at: SocketAddr::new(host, port),
@@ -169,8 +170,11 @@ pub fn ends(network: &Network, publish: &Publish) -> impl Iterator<Item = Ends> 
     })
 }
 
-/// The container's address in the family of a host's, if it has one.
-fn guest_address(network: &Network, host: IpAddr) -> Option<IpAddr> {
+/// The container's address that a host's leads to: the rule's own, or that in the family of the host's, if there is one.
+fn guest_address(network: &Network, publish: &Publish, host: IpAddr) -> Option<IpAddr> {
+    if publish.guest.is_some() {
+        return publish.guest;
+    }
     match Family::of(host) {
         Family::V4 => network.ipv4.map(|subnet| subnet.address.into()),
         Family::V6 => network.ipv6.map(|subnet| subnet.address.into()),
@@ -185,7 +189,7 @@ pub fn make_room<'a>(network: &Network, rules: impl IntoIterator<Item = &'a Publ
     // Each thread has its own descriptors of the listeners.
     let sockets = rules.into_iter().map(|rule| {
         let copies = if rule.protocol == Protocol::Tcp { network.threads } else { 1 };
-        rule.len() * copies * rule.addresses().filter(|&ip| guest_address(network, ip).is_some()).count()
+        rule.len() * copies * rule.addresses().filter(|&ip| guest_address(network, rule, ip).is_some()).count()
     });
     let needed = sockets.sum::<usize>() as u64;
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return Ok(()) };

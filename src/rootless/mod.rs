@@ -30,6 +30,7 @@ mod udp;
 mod udp_batch;
 mod udp_run;
 mod udp_turn;
+mod wire;
 mod worker;
 mod workers;
 
@@ -115,6 +116,7 @@ fn stack_config(network: &Network, timestamps: TimestampClock) -> Result<rnet_st
             hands_out_dns: network.dns.service == DnsService::On,
             search: network.dns.search.clone(),
             answer: Answer::Own,
+            lease: network.link.lease,
         },
         guest_mac: network.mac.unwrap_or(MacAddr([0xff; 6])),
         host_loopback: network.host_loopback,

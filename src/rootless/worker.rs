@@ -27,8 +27,8 @@ use super::token::Source;
 use super::udp_turn;
 use super::{Error, stack_config};
 use crate::config::Network;
+use crate::tap::kind::Kind;
 use crate::tap::mac;
-use crate::tap::offload;
 
 /// Datagrams that are received from one socket before others get their turn.
 const DATAGRAMS_A_TURN: usize = 64;
@@ -132,8 +132,7 @@ impl Worker {
         let Seat { tap, ports, dns, stop, poll, team, orders } = seat;
         let network = common.network;
         let wrap = |operation: &'static str| move |source: io::Error| Error::SetUp { operation, source };
-        let offloads =
-            offload::enable(tap.as_fd()).map_err(|errno| wrap("turn on offloads of the tap device")(errno.into()))?;
+        let kind = Kind::of(tap.as_fd()).map_err(|errno| wrap("turn on offloads of the tap device")(errno.into()))?;
         nix::fcntl::fcntl(&tap, nix::fcntl::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))
             .map_err(|errno| wrap("make the tap device non-blocking")(errno.into()))?;
         let registry = poll.registry();
@@ -155,15 +154,15 @@ impl Worker {
         let arena = Arena::new(config.limits.buffer_bytes, config.limits.tcp_flows);
         let stack = Stack::new(config, arena, Instant::ZERO);
         let dns = NameServer::new(dns, &registry).map_err(wrap("watch the name server"))?;
-        let edge = HostEdge::new(File::from(tap), registry, network.outbound.clone(), offloads, team, dns);
+        let edge = HostEdge::new(File::from(tap), registry, network.outbound.clone(), kind, team, dns);
         let mut worker = Worker {
             stack,
             edge,
-            listeners: Listeners::default(),
+            listeners: Listeners::new(network),
             orders,
             entrance: common.entrance.clone(),
             poll,
-            tap: TapReader::new(),
+            tap: TapReader::new(kind),
             flushed: Flushed::All,
             unfinished: Unfinished::default(),
             epoch: common.epoch,

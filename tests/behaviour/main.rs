@@ -42,6 +42,7 @@ mod published_tcp;
 mod published_udp;
 mod run_basics;
 mod run_network;
+mod slirp4netns;
 mod spliced;
 mod tcp_connect;
 mod tcp_ends;

@@ -21,6 +21,8 @@ pub struct LinkConfig {
     pub search: Vec<String>,
     /// The addresses that ARP and neighbour discovery answer for.
     pub answer: Answer,
+    /// The IPv4 address that DHCP gives, where that is not the container's.
+    pub lease: Option<Ipv4Addr>,
 }
 
 /// IPv4 on the link.

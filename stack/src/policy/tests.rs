@@ -22,6 +22,7 @@ fn config(host_loopback: bool, dns: DnsService) -> Config {
             hands_out_dns: true,
             search: Vec::new(),
             answer: Answer::Own,
+            lease: None,
         },
         guest_mac: MacAddr([2, 0, 0, 0, 0, 2]),
         host_loopback,

@@ -37,6 +37,7 @@ pub fn config(mtu: u16, limits: Limits) -> Config {
             hands_out_dns: true,
             search: Vec::new(),
             answer: Answer::Own,
+            lease: None,
         },
         guest_mac: GUEST_MAC,
         host_loopback: false,

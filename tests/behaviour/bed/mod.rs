@@ -137,7 +137,10 @@ impl Bed {
         let tree = match system {
             System::Own => "",
             System::Debian13 => {
-                assert!(Path::new(DEBIAN_13).join(".complete").is_file(), "there is no {DEBIAN_13}: run tests/setup first");
+                assert!(
+                    Path::new(DEBIAN_13).join(".complete").is_file(),
+                    "there is no {DEBIAN_13}: run tests/setup first"
+                );
                 DEBIAN_13
             }
         };

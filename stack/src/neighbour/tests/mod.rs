@@ -39,6 +39,7 @@ fn config() -> LinkConfig {
         hands_out_dns: true,
         search: vec!["rnet.internal".into()],
         answer: Answer::Own,
+        lease: None,
     }
 }
 
