@@ -28,6 +28,7 @@ mod dns_names;
 mod dns_upstreams;
 mod docker;
 mod ends;
+mod engines;
 mod http;
 mod icmp;
 mod isolation;

@@ -28,7 +28,7 @@ mod terminal;
 
 pub use address::*;
 pub use cmd::{Cmd, Side};
-pub use podman::{Podman, Programs, assert_version};
+pub use podman::{Podman, Programs};
 pub use process::{Out, Proc, eventually};
 pub use servers::port;
 pub use terminal::Terminal;
@@ -63,6 +63,7 @@ pub struct Account {
 /// A host, a world, and a user who runs rnet on the host.
 pub struct Bed {
     pub user: User,
+    pub system: System,
     account: Account,
     init: Child,
     _pipe: ChildStdin,
@@ -97,6 +98,22 @@ macro_rules! only {
             #[test]
             fn $test() {
                 $crate::bed::Bed::with($crate::bed::User::$user, super::$name);
+            }
+        }
+    )*};
+}
+
+/// Makes each function `name(bed: &Bed)` two tests of the unprivileged user, `name::as_user` and `name::on_debian_13`.
+macro_rules! both_systems {
+    ($($name:ident),* $(,)?) => {$(
+        mod $name {
+            #[test]
+            fn as_user() {
+                $crate::bed::Bed::with($crate::bed::User::Plain, super::$name);
+            }
+            #[test]
+            fn on_debian_13() {
+                $crate::bed::Bed::on($crate::bed::System::Debian13, $crate::bed::User::Plain, super::$name);
             }
         }
     )*};
@@ -162,6 +179,7 @@ impl Bed {
         let host = join::Namespaces::of(init.id());
         let bed = Bed {
             user,
+            system,
             account,
             init,
             _pipe: pipe,

@@ -78,6 +78,28 @@ impl<'b> Podman<'b> {
         .ok();
     }
 
+    /// That it is of the release that tests are about, and that the programs are whose they should be.
+    pub fn assert_version(&self) {
+        let version = self.sh("podman --version").ok();
+        let wanted = if self.bed.system == System::Debian13 { "5.4" } else { "4.3" };
+        assert!(version.starts_with(&format!("podman version {wanted}.")), "{version}");
+    }
+
+    /// Runs a script in a container that was started, which must succeed.
+    pub fn inside(&self, name: &str, script: &str) -> String {
+        self.sh(&format!("exec podman exec {name} sh -c '{script}'")).ok()
+    }
+
+    /// That rnet carries a container's packets at this moment.
+    pub fn assert_served_by_rnet(&self) {
+        let all = self.bed.processes();
+        let is_stack = |pid: u32| {
+            let comm = std::fs::read_to_string(self.bed.path(&format!("/proc/{pid}/comm")));
+            comm.is_ok_and(|comm| comm.trim() == "rnet-stack")
+        };
+        assert!(all.iter().any(|(pid, _)| is_stack(*pid)), "rnet does not run: {all:?}");
+    }
+
     /// Removes containers and the process that podman keeps between two calls; afterwards nothing may be left.
     pub fn end(&self, containers: &str) {
         if !containers.is_empty() {
@@ -86,11 +108,4 @@ impl<'b> Podman<'b> {
         self.sh("podman system migrate").ok();
         self.bed.assert_nothing_left();
     }
-}
-
-/// That Debian 13 has the release of podman that the tests are about.
-pub fn assert_version(podman: &Podman<'_>, system: System) {
-    let version = podman.sh("podman --version").ok();
-    let wanted = if system == System::Debian13 { "5.4" } else { "4.3" };
-    assert!(version.starts_with(&format!("podman version {wanted}.")), "{version}");
 }

@@ -40,7 +40,7 @@ const WRONG: &[&str] = &[
 fn refuses_what_the_original_refuses(bed: &Bed) {
     for line in WRONG {
         let [original, rnet] = BOTH_PROGRAMS.map(|program| {
-            let out = bed.sh(&format!("exec -a slirp4netns {} {line}", program.path())).output();
+            let out = bed.sh(&format!("exec {} {line}", program.path())).output();
             let words = out.stderr.trim_end().replace(program.path(), "slirp4netns");
             (out.code(), words, out.stdout.contains("Usage: slirp4netns"))
         });

@@ -141,10 +141,10 @@ fn a_device_that_is_passed_on(bed: &Bed) {
         let script = format!(
             "from peer import *
 import subprocess, ctypes
-fd = os.open('/dev/net/tun', os.O_RDWR)
 r, w = os.pipe()
 host = os.open('/proc/self/ns/net', os.O_RDONLY)
 libc = ctypes.CDLL(None); libc.unshare(0x40000000)
+fd = os.open('/dev/net/tun', os.O_RDWR)
 fcntl.ioctl(fd, 0x400454ca, struct.pack('16sH22x', b'tap7', {flags}))
 subprocess.run('ip link set lo up; ip link set tap7 up mtu 1500; ip address add 10.0.2.100/24 dev tap7; ip route add default via 10.0.2.2', shell=True, check=True)
 inside = os.open('/proc/self/ns/net', os.O_RDONLY)

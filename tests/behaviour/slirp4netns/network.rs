@@ -19,7 +19,7 @@ both!(
 );
 
 /// What `ip` tells of the device and its routes, without what is random or the kernel's.
-const DEVICE: &str = "ip -o -4 address show dev tap0 | awk '{ print $4, $6 }'; ip -o link show dev tap0 | grep -o 'mtu [0-9]*'; ip -4 route; \
+const DEVICE: &str = "ip -o -4 address show dev tap0 | awk '{ print $4, $6 }'; ip -o link show dev tap0 | grep -o 'mtu [0-9]*'; ip -4 route | sed 's/ proto static//'; \
                       ip -o link show dev lo | grep -c LOOPBACK,UP";
 
 fn configures_the_device(bed: &Bed) {
