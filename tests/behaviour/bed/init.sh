@@ -43,8 +43,10 @@ mount -t tmpfs -o "mode=700,uid=$USER_UID,gid=$USER_GID" tmpfs "$USER_HOME"
 printf 'nameserver 203.0.113.1\n' >/mnt/resolv.conf
 [ -e /etc/resolv.conf ] || { echo "this machine has no /etc/resolv.conf to mount over" >&2; exit 1; }
 # The machine's own /etc is no test's to change, not even by a stand-in for rnet.
-mount --bind /etc /etc
-mount -o remount,bind,ro /etc
+if [ -z "$root" ]; then
+  mount --bind /etc /etc
+  mount -o remount,bind,ro /etc
+fi
 mount --bind /mnt/resolv.conf "$(readlink -f /etc/resolv.conf)"
 ip link set lo up
 echo ready

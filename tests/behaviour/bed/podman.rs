@@ -85,11 +85,6 @@ impl<'b> Podman<'b> {
         assert!(version.starts_with(&format!("podman version {wanted}.")), "{version}");
     }
 
-    /// Runs a script in a container that was started, which must succeed.
-    pub fn inside(&self, name: &str, script: &str) -> String {
-        self.sh(&format!("exec podman exec {name} sh -c '{script}'")).ok()
-    }
-
     /// That rnet carries a container's packets at this moment.
     pub fn assert_served_by_rnet(&self) {
         let all = self.bed.processes();

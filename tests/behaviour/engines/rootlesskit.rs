@@ -25,6 +25,7 @@ fn builtin_ports(bed: &Bed) {
     let out = kit(bed, "--disable-host-loopback --mtu=65520", &script).ok();
     assert!(out.contains("10.0.2.100/24"), "{out}");
     assert_eq!(out.matches(&format!("hello from the world, {HOST4}")).count(), 2, "{out}");
+    bed.sh("rm -r rootfs").ok();
     let served = kit(bed, "--disable-host-loopback --port-driver=builtin -p 0.0.0.0:8080:80/tcp", SERVE).spawn();
     assert_eq!(fetch(bed, Side::World, &format!("http://{HOST4}:8080/")), "hello from inside");
     end(bed, served);
