@@ -100,10 +100,9 @@ impl Line {
         match forwarder.ask(message, Via::Udp) {
             Ask::Answered(reply) => self.push(end, &reply),
             Ask::Ignored => {}
-            Ask::Asked(wait) => {
+            Ask::Asked(asked) => {
                 let line = Rc::clone(self);
-                spawn_local(async move {
-                    let reply = wait.await;
+                asked.then(move |reply| {
                     line.push(end, &reply);
                     line.posted.notify_one();
                 });

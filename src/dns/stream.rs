@@ -83,7 +83,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, forwarder: Rc<Forwa
                 Ask::Answered(reply) => write(&mut writer, &reply).await?,
                 // What is no query makes what follows doubtful too.
                 Ask::Ignored => return Ok(()),
-                Ask::Asked(wait) => waiting.push(wait),
+                Ask::Asked(asked) => waiting.push(asked.into_future()),
             }
         }
         if ended && waiting.is_empty() {
