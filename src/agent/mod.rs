@@ -25,4 +25,5 @@ pub fn is_wanted(network: &Network, control: &Control) -> bool {
         || matches!(control, Control::At(_))
         || !network.expose.is_empty()
         || network.auto.follows_any()
+        || network.auto_expose.follows_any()
 }

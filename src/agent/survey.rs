@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use rnet_stack::Family;
 
 use super::ports::{Port, Ports};
-use crate::config::{Network, Protocol};
+use crate::config::{LoopbackSource, Network, Protocol};
 
 /// linux/sock_diag.h, linux/netlink.h
 const TCPDIAG_GETSOCK: u16 = 18;
@@ -31,6 +31,27 @@ const CLOSE: u8 = 7;
 /// Enough for what the kernel puts into one message.
 const BUFFER: usize = 64 << 10;
 
+/// The addresses at which sockets are reached from outside.
+#[derive(Clone, Copy, Debug)]
+struct Addresses {
+    own: [Option<IpAddr>; 2],
+    /// Whether those at the container's loopback are.
+    loopback: bool,
+}
+
+impl Addresses {
+    fn of(network: &Network) -> Addresses {
+        let own = [network.ipv4.map(|subnet| subnet.address.into()), network.ipv6.map(|subnet| subnet.address.into())];
+        Addresses { own, loopback: network.loopback_source == LoopbackSource::Loopback }
+    }
+
+    fn reach(&self, family: Family, address: IpAddr) -> bool {
+        let own = self.own[usize::from(family == Family::V6)];
+        let is_loopback = self.loopback && address == super::sockets::loopback(family);
+        own.is_some() && (own == Some(address) || is_loopback)
+    }
+}
+
 /// Looks at the sockets of the namespace that it was made in.
 pub(super) struct Survey {
     socket: Socket,
@@ -38,7 +59,7 @@ pub(super) struct Survey {
     /// What was seen last, in the kernel's order.
     seen: Vec<Port>,
     wanted: Vec<Protocol>,
-    addresses: [Option<IpAddr>; 2],
+    addresses: Addresses,
     /// Ports of which the kernel gives one to each UDP socket that asks for none: such a socket is a client's.
     clients: RangeInclusive<u16>,
 }
@@ -49,8 +70,7 @@ impl Survey {
         let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
         socket.bind_auto()?;
         socket.connect(&SocketAddr::new(0, 0))?;
-        let addresses =
-            [network.ipv4.map(|subnet| subnet.address.into()), network.ipv6.map(|subnet| subnet.address.into())];
+        let addresses = Addresses::of(network);
         let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
         let mut ends = range.split_whitespace().filter_map(|word| word.parse().ok());
         let clients = ends.next().unwrap_or(32768)..=ends.next().unwrap_or(60999);
@@ -113,7 +133,7 @@ impl Survey {
 fn note(
     body: &[u8],
     protocol: Protocol,
-    addresses: &[Option<IpAddr>; 2],
+    addresses: &Addresses,
     clients: &RangeInclusive<u16>,
     seen: &mut Vec<Port>,
 ) {
@@ -121,11 +141,10 @@ fn note(
     if protocol == Protocol::Udp && clients.contains(&number) {
         return;
     }
-    let [own4, own6] = addresses;
     let reached = match address {
         IpAddr::V6(any) if any.is_unspecified() => [!v6_only, true],
         any if any.is_unspecified() => [true, false],
-        address => [*own4 == Some(address.to_canonical()), *own6 == Some(address)],
+        address => [addresses.reach(Family::V4, address.to_canonical()), addresses.reach(Family::V6, address)],
     };
     let families = [Family::V4, Family::V6].into_iter().zip(reached).filter(|(_, is_reached)| *is_reached);
     seen.extend(families.map(|(family, _)| Port { protocol, family, number }));

@@ -9,6 +9,7 @@ mod netavark;
 mod network;
 mod options;
 mod parse;
+mod pasta;
 mod reference;
 mod run;
 mod subnet;
@@ -25,6 +26,7 @@ use crate::config::{Attach, Netavark, Run};
 use crate::control::commands;
 
 pub(crate) use faults::Faults;
+pub(crate) use pasta::{Action, Pasta};
 pub(crate) use reference::{completions, man};
 
 /// What rnet is asked to do.
@@ -42,8 +44,17 @@ pub(crate) enum Request {
     Completions(Shell),
     /// Print the manual, or write its pages to a directory.
     Man(Option<PathBuf>),
+    /// Make a network by pasta's command line.
+    Pasta(Box<Pasta>),
     /// Print this text (`--help`, `--version`).
     Print(String),
+    /// Print this text on standard error and give up.
+    Fail {
+        /// In the words of the program whose command line it is.
+        text: String,
+        /// The exit code.
+        code: u8,
+    },
 }
 
 const ABOUT: &str = "A network for containers, without root";
@@ -74,6 +85,12 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
     if args.get(1).is_some_and(|arg| arg == netavark::NAME) {
         return Ok(netavark::parse(&args[1..]));
     }
+    if args.first().is_some_and(pasta::is_called) {
+        return Ok(pasta::parse(&args));
+    }
+    if args.get(1).is_some_and(|arg| arg == pasta::NAME) {
+        return Ok(pasta::parse(&args[1..]));
+    }
     parse::parse(args)
 }
 
@@ -90,6 +107,7 @@ fn command() -> Command {
         .subcommand(run::command())
         .subcommand(attach::command())
         .subcommand(netavark::command())
+        .subcommand(pasta::command())
         .subcommand(control::list_command())
         .subcommand(control::ports_command())
         .subcommand(control::stats_command())

@@ -18,6 +18,23 @@ pub struct Publish {
     pub host: RangeInclusive<u16>,
     /// The container's port behind the first of them; the others follow.
     pub container: u16,
+    /// The address behind them; `None` is the container's own.
+    pub target: Option<IpAddr>,
+    /// How the host's sockets are bound.
+    pub binding: Binding,
+}
+
+/// How host sockets are bound.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Binding {
+    /// The only interface on which clients are heard (SO_BINDTODEVICE).
+    pub interface: Option<String>,
+    /// Whether the address need not be one of the host's (IP_FREEBIND).
+    pub free: bool,
+    /// Whether ports that cannot be had are left out, as long as one can be had.
+    pub best_effort: bool,
+    /// The option that asks for it, where callers look for that in a message.
+    pub asked_by: Option<String>,
 }
 
 /// A transport protocol.
@@ -120,7 +137,7 @@ impl FromStr for Publish {
             let (host, container) = (len(&host), len(&container));
             return Err(format!("the host's {host} and the container's {container} ports must be as many"));
         }
-        Ok(Publish { protocol, address, host, container: *container.start() })
+        Ok(Publish { protocol, address, host, container: *container.start(), target: None, binding: Binding::default() })
     }
 }
 

@@ -9,7 +9,8 @@ impl From<Error> for Fault {
     fn from(error: Error) -> Fault {
         let code = match &error {
             Error::Descriptors { .. } => Code::Descriptors,
-            Error::Port { source, .. } => match source.raw_os_error().map(Errno::from_raw) {
+            Error::None { .. } => Code::Failed,
+            Error::Port { source, .. } | Error::Asked { source, .. } => match source.raw_os_error().map(Errno::from_raw) {
                 Some(Errno::EADDRINUSE) => Code::InUse,
                 Some(Errno::EACCES | Errno::EPERM) => Code::Denied,
                 Some(Errno::EADDRNOTAVAIL | Errno::EAFNOSUPPORT | Errno::EINVAL) => Code::NoAddress,

@@ -106,7 +106,7 @@ fn serve(
     let Some(needs_watch) = set_up(&signals, &stack, joiner, agent.as_ref(), attach.exit_fd.as_ref())? else {
         return Err(Error::Reported("told to end by the descriptor of --exit-fd before the network was ready".into()));
     };
-    let pid_file = attach.pid_file.clone().map(PidFile::write).transpose()?;
+    let pid_file = attach.pid_file.clone().map(|path| PidFile::write(path, attach.leaves_pid_file)).transpose()?;
     if let Some(caller) = caller {
         let null = File::options().read(true).write(true).open("/dev/null").step("open /dev/null")?;
         for stream in 0..=2 {
@@ -117,7 +117,7 @@ fn serve(
     } else {
         tell_ready(attach.ready_fd);
     }
-    let mut watches = Watches { watch, keeps_alive: needs_watch, agent };
+    let mut watches = Watches { watch, keeps_alive: needs_watch, ends_with_path: attach.ends_with_path, agent };
     let ended = until_end(&signals, &mut stack, &mut control, &mut names, attach.exit_fd.as_ref(), &mut watches);
     drop(control);
     drop(stack);
@@ -236,6 +236,8 @@ struct Watches {
     watch: Watch,
     /// Whether the tap device does.
     keeps_alive: bool,
+    /// Whether the end of what names the target is the end.
+    ends_with_path: bool,
     /// It does too, and so do the sockets that it has made.
     agent: Option<Agent>,
 }
@@ -243,7 +245,7 @@ struct Watches {
 impl Watches {
     /// How long until the next look, if one is needed.
     fn period(&self) -> Option<Duration> {
-        match (&self.agent, self.keeps_alive) {
+        match (&self.agent, self.keeps_alive || self.ends_with_path) {
             (Some(_), _) => Some(AGENT_WATCH_PERIOD),
             (None, true) => Some(WATCH_PERIOD),
             (None, false) => None,
@@ -255,6 +257,10 @@ impl Watches {
     fn look(&mut self) -> bool {
         if self.period().is_none() || !self.watch.is_gone() {
             return false;
+        }
+        if self.ends_with_path {
+            tracing::info!("Namespace {} is gone, exiting", self.watch.path().display());
+            return true;
         }
         if let Some(agent) = &self.agent {
             if self.watch.has_processes(agent.pid()) {

@@ -102,6 +102,11 @@ impl Namespaces {
 }
 
 impl Watch {
+    /// What names the target.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The inode of the network namespace.
     pub(super) fn inode(&self) -> u64 {
         self.identity.1

@@ -9,18 +9,19 @@ use nix::unistd::getpid;
 
 use super::error::{Error, Step};
 
-/// The file; removed when dropped, if it is still this process's.
+/// The file; removed when dropped, if it is still this process's and not to be left behind.
 pub(super) struct PidFile {
     path: PathBuf,
     text: String,
+    stays: bool,
 }
 
 impl PidFile {
-    /// Writes the file.
-    pub(super) fn write(path: PathBuf) -> Result<PidFile, Error> {
+    /// Writes the file; it `stays` behind at the end, or not.
+    pub(super) fn write(path: PathBuf, stays: bool) -> Result<PidFile, Error> {
         let text = format!("{}\n", getpid());
         replace(&path, &text).step(format!("write the process id to {}", path.display()))?;
-        Ok(PidFile { path, text })
+        Ok(PidFile { path, text, stays })
     }
 }
 
@@ -44,7 +45,7 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        if fs::read_to_string(&self.path).is_ok_and(|text| text == self.text) {
+        if !self.stays && fs::read_to_string(&self.path).is_ok_and(|text| text == self.text) {
             let _ = fs::remove_file(&self.path);
         }
     }

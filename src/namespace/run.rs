@@ -25,6 +25,7 @@ use super::error::{Error, Step};
 use super::hints;
 use super::join::Namespaces;
 use super::mapping;
+use super::pid_file::PidFile;
 use super::orphans::{self, Strangers};
 use super::signals::Signals;
 use super::stack::Stack;
@@ -65,6 +66,8 @@ pub fn run(run: &Run) -> Result<u8, Error> {
     };
     let mut session = Session { signals, command, stack, control, agent, names, strangers, network: Fate::Serving };
     session.set_up()?;
+    let pid_file = &run.surroundings.pid_file;
+    let _pid_file = pid_file.clone().map(|path| PidFile::write(path, true)).transpose()?;
     session.supervise()
 }
 

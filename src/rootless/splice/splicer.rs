@@ -167,7 +167,11 @@ impl Splicer {
         let socket = Socket::from(socket);
         let name = self.names[usize::from(accepted.to.is_ipv6())];
         let named = name.map_or(Ok(()), |name| bind(&socket, name, port));
-        match named.and_then(|()| connect(socket, accepted.to)) {
+        let to = match name {
+            Some(name) if name.is_loopback() => SocketAddr::new(name, accepted.to.port()),
+            _ => accepted.to,
+        };
+        match named.and_then(|()| connect(socket, to)) {
             Ok(other) => {
                 let rule = Some(accepted.rule);
                 if let Err(error) = self.pairs.add(accepted.stream, other, rule, self.poll.registry()) {

@@ -1,6 +1,7 @@
 use super::*;
+use crate::config::Transports;
 use crate::frame::MacAddr;
-use crate::neighbour::{Answer, LinkConfig, LinkV4, LinkV6};
+use crate::neighbour::{Answer, ClientName, LINK_LOCAL, LinkConfig, LinkV4, LinkV6, Offers};
 
 fn config(host_loopback: bool, dns: DnsService) -> Config {
     Config {
@@ -11,21 +12,27 @@ fn config(host_loopback: bool, dns: DnsService) -> Config {
                 address: Ipv4Addr::new(10, 0, 2, 100),
                 prefix: 24,
                 gateway: Ipv4Addr::new(10, 0, 2, 2),
-                dns: Ipv4Addr::new(10, 0, 2, 3),
+                dns: Some(Ipv4Addr::new(10, 0, 2, 3)),
             }),
             ipv6: Some(LinkV6 {
                 address: "fd00::100".parse().unwrap(),
                 prefix: 64,
                 gateway: "fd00::2".parse().unwrap(),
-                dns: "fd00::3".parse().unwrap(),
+                dns: Some("fd00::3".parse().unwrap()),
+                link_local: LINK_LOCAL,
             }),
             hands_out_dns: true,
+            resolvers: Vec::new(),
             search: Vec::new(),
             answer: Answer::Own,
+            offers: Offers::default(),
+            client_name: ClientName::default(),
         },
         guest_mac: MacAddr([2, 0, 0, 0, 0, 2]),
         host_loopback,
         dns,
+        mapping: None,
+        transports: Transports::default(),
         limits: crate::Limits::default(),
         timestamps: crate::TimestampClock::default(),
         seed: 1,

@@ -201,10 +201,11 @@ impl UdpFlows {
         edge: &mut E,
     ) -> Result<(), DropReason> {
         let Some((key, mapping)) = self.mappings.get_mut(id.0) else { return Ok(()) };
-        let key = *key;
+        let mut key = *key;
         let from = if mapping.published {
-            let guest = SocketAddr::new(key.guest, key.port);
             let name = policy::client(config, from, key.guest).ok_or(DropReason::HostSource)?;
+            key.guest = wire.guest_for(name.ip(), key.guest);
+            let guest = SocketAddr::new(key.guest, key.port);
             if key.via == Via::Direct && name.ip() == from.ip() {
                 name
             } else {
