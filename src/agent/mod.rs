@@ -15,6 +15,7 @@ mod wire;
 pub use ports::{Port, Ports};
 pub use serve::Inside;
 pub use sockets::loopback;
+pub use survey::Survey;
 pub use wire::{News, Order, SOCKETS_A_PACKET, receive, send};
 
 use crate::config::{Control, Network, Protocol};

@@ -53,7 +53,7 @@ impl Addresses {
 }
 
 /// Looks at the sockets of the namespace that it was made in.
-pub(super) struct Survey {
+pub struct Survey {
     socket: Socket,
     buffer: Vec<u8>,
     /// What was seen last, in the kernel's order.
@@ -66,11 +66,27 @@ pub(super) struct Survey {
 
 impl Survey {
     /// To look for sockets that are reached at the container's address.
-    pub(super) fn open(network: &Network, wanted: Vec<Protocol>) -> io::Result<Survey> {
+    ///
+    /// # Errors
+    /// When there is no netlink socket to be had.
+    pub fn open(network: &Network, wanted: Vec<Protocol>) -> io::Result<Survey> {
+        Survey::at(Addresses::of(network), wanted)
+    }
+
+    /// To look for sockets that are reached at the loopback address, in the families that a network has.
+    ///
+    /// # Errors
+    /// When there is no netlink socket to be had.
+    pub fn of_loopback(network: &Network, wanted: Vec<Protocol>) -> io::Result<Survey> {
+        let own = [(Family::V4, network.ipv4.is_some()), (Family::V6, network.ipv6.is_some())];
+        let own = own.map(|(family, has)| has.then(|| super::sockets::loopback(family)));
+        Survey::at(Addresses { own, loopback: false }, wanted)
+    }
+
+    fn at(addresses: Addresses, wanted: Vec<Protocol>) -> io::Result<Survey> {
         let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
         socket.bind_auto()?;
         socket.connect(&SocketAddr::new(0, 0))?;
-        let addresses = Addresses::of(network);
         let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
         let mut ends = range.split_whitespace().filter_map(|word| word.parse().ok());
         let clients = ends.next().unwrap_or(32768)..=ends.next().unwrap_or(60999);
@@ -81,7 +97,7 @@ impl Survey {
     ///
     /// # Errors
     /// When the kernel has no sock_diag for a protocol that is wanted.
-    pub(super) fn take(&mut self, ports: &mut Ports) -> nix::Result<bool> {
+    pub fn take(&mut self, ports: &mut Ports) -> nix::Result<bool> {
         let before = std::mem::take(&mut self.seen);
         self.seen.reserve(before.len());
         self.dump_all()?;
@@ -130,13 +146,7 @@ impl Survey {
 }
 
 /// Notes the port of one socket, where it is reached at the container's address.
-fn note(
-    body: &[u8],
-    protocol: Protocol,
-    addresses: &Addresses,
-    clients: &RangeInclusive<u16>,
-    seen: &mut Vec<Port>,
-) {
+fn note(body: &[u8], protocol: Protocol, addresses: &Addresses, clients: &RangeInclusive<u16>, seen: &mut Vec<Port>) {
     let Some((number, address, v6_only)) = listener(body) else { return };
     if protocol == Protocol::Udp && clients.contains(&number) {
         return;

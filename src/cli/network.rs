@@ -6,8 +6,8 @@ use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
 use crate::config::{
-    Auto, AutoExpose, BUSY_POLL_MAX, BusyPoll, Control, Expose, Limits, Link, Log, LogFormat, LoopbackSource, Network, Outbound, Publish,
-    PublishArg, Subnet, THREADS_MAX,
+    Auto, AutoExpose, BUSY_POLL_MAX, BusyPoll, Control, Expose, Limits, Link, Log, LogFormat, LoopbackSource, Network,
+    Outbound, Publish, PublishArg, Subnet, THREADS_MAX,
 };
 
 use super::dns;

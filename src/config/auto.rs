@@ -95,7 +95,7 @@ impl Auto {
             address: follow.address,
             host: port..=port,
             container: port,
-            target: None,
+            guest: None,
             binding: follow.binding.clone(),
         })
     }
@@ -139,7 +139,12 @@ mod tests {
     #[test]
     fn all_forms() {
         let auto = |protocol, address: Option<&str>| {
-            PublishArg::Auto(Follow { protocol, address: address.map(|address| address.parse().unwrap()) })
+            PublishArg::Auto(Follow {
+                protocol,
+                address: address.map(|address| address.parse().unwrap()),
+                binding: Binding::default(),
+                only: Vec::new(),
+            })
         };
         for (text, parsed) in [
             ("auto", auto(None, None)),

@@ -18,8 +18,8 @@ pub struct Publish {
     pub host: RangeInclusive<u16>,
     /// The container's port behind the first of them; the others follow.
     pub container: u16,
-    /// The address behind them; `None` is the container's own.
-    pub target: Option<IpAddr>,
+    /// The container's address, where that is another than its own of the same family.
+    pub guest: Option<IpAddr>,
     /// How the host's sockets are bound.
     pub binding: Binding,
 }
@@ -137,7 +137,14 @@ impl FromStr for Publish {
             let (host, container) = (len(&host), len(&container));
             return Err(format!("the host's {host} and the container's {container} ports must be as many"));
         }
-        Ok(Publish { protocol, address, host, container: *container.start(), target: None, binding: Binding::default() })
+        Ok(Publish {
+            protocol,
+            address,
+            host,
+            container: *container.start(),
+            guest: None,
+            binding: Binding::default(),
+        })
     }
 }
 

@@ -82,7 +82,11 @@ fn hosts(network: &Network) -> Hosts {
         }
     }
     // Without an address these names are for the host's name servers to answer.
-    let host_names = HOST_NAMES.iter().filter(|_| !gateway.is_empty()).filter_map(|name| Name::parse(name).ok()).map(|name| (name, &gateway));
+    let host_names = HOST_NAMES
+        .iter()
+        .filter(|_| !gateway.is_empty())
+        .filter_map(|name| Name::parse(name).ok())
+        .map(|name| (name, &gateway));
     for (name, addresses) in host_names.chain(network.dns.hostname.clone().map(|name| (name, &own))) {
         if !given.contains(&&name) {
             hosts.know(&name);

@@ -100,8 +100,12 @@ fn serve(
     let control = Control::start(&attach.control, about, &attach.network, log_file, attach.presence)?;
     let (control, orders) = control.unzip();
     let (lines, mut names) = NameServer::prepare(&attach.network, log_file, attach.presence)?;
-    let mut stack =
-        Stack::start(&attach.network, log_file, attach.presence, Lines { orders, agent: for_stack, names: lines })?;
+    let mut stack = Stack::start(
+        &attach.network,
+        log_file,
+        attach.presence,
+        Lines { orders, agent: for_stack, names: lines, capture: None },
+    )?;
     let mut control = control.map(Control::bound).transpose()?.flatten();
     let Some(needs_watch) = set_up(&signals, &stack, joiner, agent.as_ref(), attach.exit_fd.as_ref())? else {
         return Err(Error::Reported("told to end by the descriptor of --exit-fd before the network was ready".into()));

@@ -19,7 +19,8 @@ pub(super) fn configure(netlink: &mut Netlink, copied: &Copied, ifname: &str, in
         let mut message = link::address(ip, prefix, index);
         if copied.routes.iter().any(|route| is_to_subnet(route, ip, prefix)) {
             // The kernel's own route to the subnet would stand beside the one that is copied.
-            let flags = AddressFlags::Noprefixroute | if ip.is_ipv6() { AddressFlags::Nodad } else { AddressFlags::empty() };
+            let flags =
+                AddressFlags::Noprefixroute | if ip.is_ipv6() { AddressFlags::Nodad } else { AddressFlags::empty() };
             message.attributes.retain(|attribute| !matches!(attribute, AddressAttribute::Flags(_)));
             message.attributes.push(AddressAttribute::Flags(flags));
         }

@@ -126,7 +126,12 @@ fn ipv6_settings(network: &Network) {
     }
 }
 
-pub(super) fn add_address(netlink: &mut Netlink, message: AddressMessage, address: IpAddr, ifname: &str) -> Result<(), Error> {
+pub(super) fn add_address(
+    netlink: &mut Netlink,
+    message: AddressMessage,
+    address: IpAddr,
+    ifname: &str,
+) -> Result<(), Error> {
     let operation = format!("add the address {address} to {ifname}");
     netlink.create(RouteNetlinkMessage::NewAddress(message)).step_or(operation, |errno| match (errno, address) {
         (Errno::EACCES | Errno::EOPNOTSUPP | Errno::EAFNOSUPPORT, IpAddr::V6(_)) => {

@@ -59,8 +59,10 @@ fn own_proc() {
 }
 
 fn resolv_conf(network: &Network) -> String {
-    let servers =
-        [network.ipv4.and_then(|subnet| subnet.dns).map(IpAddr::V4), network.ipv6.and_then(|subnet| subnet.dns).map(IpAddr::V6)];
+    let servers = [
+        network.ipv4.and_then(|subnet| subnet.dns).map(IpAddr::V4),
+        network.ipv6.and_then(|subnet| subnet.dns).map(IpAddr::V6),
+    ];
     ResolvConf::of_host().adapted(&network.dns).with_nameservers(&servers.into_iter().flatten().collect::<Vec<_>>())
 }
 

@@ -10,6 +10,7 @@ use rnet_stack::frame::{MacAddr, Offload};
 use rnet_stack::{Claim, Close, Diverted, Edge, Family, FlowId, HEADROOM, HostError, Outgoing, Peer, PingId, UdpId};
 use tracing::warn;
 
+use super::capture::Capture;
 use super::dns::NameServer;
 use super::host_error::host_error;
 use super::listen::{Published, RuleId};
@@ -38,6 +39,8 @@ pub struct HostEdge {
     pub ping: PingSockets,
     /// The name server.
     pub dns: NameServer,
+    /// Where frames are written to.
+    pub capture: Option<Capture>,
     /// The other workers, if there are any.
     pub team: Option<Member>,
     registry: Registry,
@@ -62,6 +65,7 @@ impl HostEdge {
             udp: UdpSockets::new(offloads),
             ping: PingSockets::default(),
             dns,
+            capture: None,
             team,
             registry,
             outbound,
@@ -97,6 +101,11 @@ impl Edge for HostEdge {
         let Some(message) = buffer.get_mut(VNET_START..) else { return };
         let Some(header) = message.first_chunk_mut::<VNET_HEADER_LEN>() else { return };
         vnet::encode(offload, header);
+        if let Some(capture) = &mut self.capture
+            && !capture.write(message.get(VNET_HEADER_LEN..).unwrap_or_default())
+        {
+            self.capture = None;
+        }
         if self.tap.write(message).is_err() {
             // The device is down or gone; the latter is seen when it is read.
             self.refused_frames += 1;

@@ -210,7 +210,7 @@ pub fn ends(network: &Network, publish: &Publish) -> impl Iterator<Item = Ends> 
 
 /// What is behind a host's address: what the rule says, or the container's own address.
 fn target(network: &Network, publish: &Publish, host: IpAddr) -> Option<IpAddr> {
-    match publish.target {
+    match publish.guest {
         Some(target) => Some(target).filter(|target| Family::of(*target) == Family::of(host)),
         None => guest_address(network, host),
     }

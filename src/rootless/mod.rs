@@ -2,6 +2,7 @@
 
 mod accept;
 mod arena;
+pub mod capture;
 mod dns;
 mod edge;
 mod error_queue;
@@ -41,6 +42,7 @@ use rnet_stack::frame::MacAddr;
 use rnet_stack::neighbour::{Answer, LINK_LOCAL, LinkConfig, LinkV4, LinkV6};
 
 use crate::config::{DnsService, Network, Subnet};
+use capture::Capture;
 use listen::PublishedPorts;
 
 pub use workers::Service;
@@ -54,6 +56,8 @@ pub struct Lines {
     pub agent: Option<OwnedFd>,
     /// The name server: a line for each queue, or none.
     pub names: Vec<OwnedFd>,
+    /// Where frames are written to.
+    pub capture: Option<Capture>,
 }
 
 /// What ends the packet loop with an error.
@@ -91,7 +95,7 @@ pub fn serve(
     stop: OwnedFd,
     lines: Lines,
 ) -> Result<(), Error> {
-    let service = Service::new(tap, network, ports, stop, lines.names, lines.agent)?;
+    let service = Service::new(tap, network, ports, stop, lines.names, lines.agent, lines.capture)?;
     landlock::confine();
     seccomp::confine();
     // A thread that is made now is as confined as this one.

@@ -53,6 +53,11 @@ impl TapReader {
         for &end in ends.iter().take(count) {
             let message = self.room.get(start..end).and_then(<[u8]>::split_first_chunk::<VNET_HEADER_LEN>);
             if let (Some((header, frame)), Some(place)) = (message, frames.get_mut(known)) {
+                if let Some(capture) = &mut edge.capture
+                    && !capture.write(frame)
+                {
+                    edge.capture = None;
+                }
                 *place = (frame, vnet::decode(header));
                 known += 1;
             }

@@ -125,9 +125,11 @@ fn given(low: &Low) -> Result<Given, String> {
     let mut given = Given::default();
     for text in low.texts("address", wrong)? {
         let (address, prefix) = text.split_once('/').map_or((text, None), |(address, prefix)| (address, Some(prefix)));
-        let ip: IpAddr = address.parse().ok().filter(|ip| is_usable(*ip) && !ip.is_loopback()).ok_or_else(|| wrong(text))?;
+        let ip: IpAddr =
+            address.parse().ok().filter(|ip| is_usable(*ip) && !ip.is_loopback()).ok_or_else(|| wrong(text))?;
         let most = if ip.is_ipv4() { 32 } else { 128 };
-        let prefix = prefix.map(|prefix| prefix.parse::<u8>().ok().filter(|bits| *bits <= most).ok_or_else(|| wrong(text)));
+        let prefix =
+            prefix.map(|prefix| prefix.parse::<u8>().ok().filter(|bits| *bits <= most).ok_or_else(|| wrong(text)));
         let prefix = prefix.transpose()?;
         match ip {
             IpAddr::V4(ip) => (given.v4, given.prefix) = (Some(ip), prefix),
@@ -259,7 +261,10 @@ impl Chosen {
 
 fn has_gateway(route: &RouteMessage) -> bool {
     let is_gateway = |attribute: &RouteAttribute| {
-        matches!(attribute, RouteAttribute::Gateway(RouteAddress::Inet(_) | RouteAddress::Inet6(_)) | RouteAttribute::Via(_))
+        matches!(
+            attribute,
+            RouteAttribute::Gateway(RouteAddress::Inet(_) | RouteAddress::Inet6(_)) | RouteAttribute::Via(_)
+        )
     };
     route.attributes.iter().any(|attribute| match attribute {
         RouteAttribute::MultiPath(hops) => hops.iter().any(|hop| hop.attributes.iter().any(is_gateway)),

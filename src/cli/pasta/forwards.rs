@@ -93,7 +93,7 @@ impl Forwards {
                     address: spec.address,
                     host: range.ports,
                     container: range.to,
-                    target: range.address.or(spec.all_to),
+                    guest: range.address.or(spec.all_to),
                     binding,
                 };
                 // To say it twice is no more than to say it once.
@@ -122,7 +122,8 @@ impl Forwards {
                 self.auto_expose.follow.push(FollowPorts { protocol, only });
                 continue;
             }
-            let rules = spec.ranges.into_iter().map(|range| Expose { protocol, container: range.ports, host: range.to });
+            let rules =
+                spec.ranges.into_iter().map(|range| Expose { protocol, container: range.ports, host: range.to });
             for rule in rules {
                 if !self.expose.contains(&rule) {
                     self.expose.push(rule);
@@ -132,12 +133,7 @@ impl Forwards {
     }
 }
 
-fn follow(
-    protocol: Protocol,
-    address: Option<IpAddr>,
-    binding: Binding,
-    only: Vec<RangeInclusive<u16>>,
-) -> Follow {
+fn follow(protocol: Protocol, address: Option<IpAddr>, binding: Binding, only: Vec<RangeInclusive<u16>>) -> Follow {
     Follow { protocol: Some(protocol), address, binding, only }
 }
 

@@ -92,7 +92,8 @@ fn read_short(letters: &[u8], next: &mut dyn FnMut() -> Option<OsString>) -> Res
             given.push((option.name, OsString::new()));
             continue;
         }
-        let attached = letters.get(at + 1..).filter(|rest| !rest.is_empty()).map(|rest| OsStr::from_bytes(rest).to_owned());
+        let attached =
+            letters.get(at + 1..).filter(|rest| !rest.is_empty()).map(|rest| OsStr::from_bytes(rest).to_owned());
         let value = attached.or_else(next).ok_or_else(|| format!("option requires an argument -- '{letter}'"))?;
         given.push((option.name, value));
         break;

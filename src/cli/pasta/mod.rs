@@ -23,8 +23,8 @@ use tracing::level_filters::LevelFilter;
 
 use super::Request;
 use crate::config::{
-    BusyPoll, Dns, Limits, Link, Log, LogFormat, LogFile, LoopbackSource, Network, Offers, Outbound, Setup,
-    Splice, Transports,
+    BusyPoll, Dns, Limits, Link, Log, LogFile, LogFormat, LoopbackSource, Network, Offers, Outbound, Setup, Splice,
+    Transports,
 };
 
 use low::Low;
@@ -102,8 +102,7 @@ fn pasta(low: &Low, rest: Vec<OsString>, program: &str) -> Result<Pasta, String>
         advertisements: !low.has("no-ra") && !is_up,
         mtu: addresses.mtu.is_some(),
     };
-    let transports =
-        Transports { tcp: !low.has("no-tcp"), udp: !low.has("no-udp"), icmp: !low.has("no-icmp") };
+    let transports = Transports { tcp: !low.has("no-tcp"), udp: !low.has("no-udp"), icmp: !low.has("no-icmp") };
     let setup = if is_up { Setup::Copied(addresses.copied(low)) } else { Setup::Bare };
     let loopback_source =
         if low.has("host-lo-to-ns-lo") { LoopbackSource::Loopback } else { LoopbackSource::Container };
@@ -156,9 +155,12 @@ fn refuse_foreign(low: &Low) -> Result<(), String> {
             return Err(format!("--{name} is for passt mode only"));
         }
     }
-    for (name, typed) in
-        [("socket", "-s"), ("socket-path", "--socket-path"), ("vhost-user", "--vhost-user"), ("print-capabilities", "--print-capabilities")]
-    {
+    for (name, typed) in [
+        ("socket", "-s"),
+        ("socket-path", "--socket-path"),
+        ("vhost-user", "--vhost-user"),
+        ("print-capabilities", "--print-capabilities"),
+    ] {
         if low.has(name) {
             return Err(format!("{typed} is for passt / vhost-user mode only"));
         }

@@ -80,8 +80,16 @@ fn spec(letter: char, value: &str) -> Option<Spec> {
         _ => (None, None, value),
     };
     let text = format!("-{letter} {value}");
-    let mut spec =
-        Spec { text, address, interface, ranges: Vec::new(), except: Vec::new(), all: false, all_to: None, auto: false };
+    let mut spec = Spec {
+        text,
+        address,
+        interface,
+        ranges: Vec::new(),
+        except: Vec::new(),
+        all: false,
+        all_to: None,
+        auto: false,
+    };
     for item in list.split(',') {
         if let Some(except) = item.strip_prefix('~') {
             spec.except.push(range(except)?);
@@ -224,7 +232,9 @@ mod tests {
 
     #[test]
     fn what_makes_no_sense() {
-        for value in ["abc", "", "80:90:100", "5-3", "1-2:3-5", "99999", "0", "1.2.3/5", "%/5", "80,", "-5", "+5", "::1/"] {
+        for value in
+            ["abc", "", "80:90:100", "5-3", "1-2:3-5", "99999", "0", "1.2.3/5", "%/5", "80,", "-5", "+5", "::1/"]
+        {
             assert_eq!(Ports::read('t', &[value]), Err(format!("Invalid port specifier {value}")), "{value}");
         }
         assert!(Ports::read('T', &["127.0.0.1/5"]).is_err());

@@ -12,7 +12,8 @@ use super::names::Names;
 /// The lines.
 pub(super) fn lines(low: &Low, chosen: &Chosen, names: &Names, forwards: &Forwards) -> Vec<String> {
     let mut lines = Vec::new();
-    let template = |name: Option<&super::template::Template>, family| name.map(|template| format!("{} ({family})", template.name));
+    let template =
+        |name: Option<&super::template::Template>, family| name.map(|template| format!("{} ({family})", template.name));
     let v4 = template(chosen.v4.as_ref().and_then(|v4| v4.template.as_ref()), "IPv4");
     let v6 = template(chosen.v6.as_ref().and_then(|v6| v6.template.as_ref()), "IPv6");
     let templates: Vec<String> = [v4, v6].into_iter().flatten().collect();

@@ -3,7 +3,9 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::config::{Attach, Control, MapIds, MapUser, Network, Log, Presence, Run, Surroundings, Target as Namespaces};
+use crate::config::{
+    Attach, Control, Log, MapIds, MapUser, Network, Presence, Run, Surroundings, Target as Namespaces,
+};
 use crate::sys;
 
 use super::Action;
@@ -69,7 +71,8 @@ impl Target {
         Ok(match self {
             Target::Spawn(command) => {
                 let login_shell = command.is_empty();
-                let shell = || std::env::var_os("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".into());
+                let shell =
+                    || std::env::var_os("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".into());
                 Action::Spawn(Box::new(Run {
                     network,
                     log,

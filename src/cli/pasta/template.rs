@@ -181,8 +181,7 @@ fn name(index: u32) -> Option<String> {
 
 /// The index of an interface, in pasta's words when there is none.
 pub(super) fn index_of(name: &str) -> Result<u32, String> {
-    nix::net::if_::if_nametoindex(name)
-        .map_err(|errno| format!("Invalid interface name {name}: {}", errno.desc()))
+    nix::net::if_::if_nametoindex(name).map_err(|errno| format!("Invalid interface name {name}: {}", errno.desc()))
 }
 
 /// A default route by a gateway, which need not be in any subnet.
@@ -243,9 +242,5 @@ pub(super) fn class_prefix(address: Ipv4Addr) -> u8 {
 }
 
 /// Addresses of a namespace whose host has none: IPv4, its gateway, and the gateway of IPv6.
-pub(super) const LOCAL: (Ipv4Addr, u8, Ipv4Addr, Ipv6Addr) = (
-    Ipv4Addr::new(169, 254, 2, 1),
-    16,
-    Ipv4Addr::new(169, 254, 2, 2),
-    Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1),
-);
+pub(super) const LOCAL: (Ipv4Addr, u8, Ipv4Addr, Ipv6Addr) =
+    (Ipv4Addr::new(169, 254, 2, 1), 16, Ipv4Addr::new(169, 254, 2, 2), Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 1));

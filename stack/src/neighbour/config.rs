@@ -100,13 +100,15 @@ impl LinkConfig {
     /// The IPv4 DNS servers that are handed out.
     pub fn dns4(&self) -> impl Iterator<Item = Ipv4Addr> {
         let own = self.ipv4.as_ref().and_then(|v4| v4.dns).filter(|_| self.hands_out_dns);
-        own.into_iter().chain(self.resolvers.iter().filter_map(|ip| if let IpAddr::V4(ip) = ip { Some(*ip) } else { None }))
+        own.into_iter()
+            .chain(self.resolvers.iter().filter_map(|ip| if let IpAddr::V4(ip) = ip { Some(*ip) } else { None }))
     }
 
     /// The IPv6 DNS servers that are handed out.
     pub fn dns6(&self) -> impl Iterator<Item = Ipv6Addr> {
         let own = self.ipv6.as_ref().and_then(|v6| v6.dns).filter(|_| self.hands_out_dns);
-        own.into_iter().chain(self.resolvers.iter().filter_map(|ip| if let IpAddr::V6(ip) = ip { Some(*ip) } else { None }))
+        own.into_iter()
+            .chain(self.resolvers.iter().filter_map(|ip| if let IpAddr::V6(ip) = ip { Some(*ip) } else { None }))
     }
 }
 

@@ -116,7 +116,7 @@ pub fn client(config: &Config, from: SocketAddr, guest: IpAddr) -> Option<Socket
         let host = if ip == loopback(family) {
             mapping.loopback(family)
         } else if ip == guest {
-            mapping.shadowed(family)
+            mapping.shadowed(family).or(mapping.loopback(family))
         } else {
             None
         };
@@ -124,10 +124,20 @@ pub fn client(config: &Config, from: SocketAddr, guest: IpAddr) -> Option<Socket
             return Some(SocketAddr::new(host, from.port()));
         }
     }
-    // The container looks for its neighbours on the link itself, where only the link answers.
-    let own = ip == guest || is_own(config, ip) || (config.link.answer == Answer::Own && is_neighbour(config, ip));
+    let own = match &config.mapping {
+        // A machine may well have an address that stands for the host.
+        Some(_) => false,
+        // The container looks for its neighbours on the link itself, where only the link answers.
+        None => is_own(config, ip) || (config.link.answer == Answer::Own && is_neighbour(config, ip)),
+    };
+    let own = own || ip == guest;
     let known = Family::of(ip) == family && !own && unusable(config, ip).is_none();
     Some(SocketAddr::new(if known { ip } else { gateway }, from.port()))
+}
+
+/// Whether what the container sends to a client by this name goes there by itself.
+pub fn leads_to(config: &Config, name: SocketAddr) -> bool {
+    outbound(config, name.ip(), name.port()) == Verdict::Forward(name)
 }
 
 /// The container's own address.

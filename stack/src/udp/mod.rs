@@ -206,7 +206,7 @@ impl UdpFlows {
             let name = policy::client(config, from, key.guest).ok_or(DropReason::HostSource)?;
             key.guest = wire.guest_for(name.ip(), key.guest);
             let guest = SocketAddr::new(key.guest, key.port);
-            if key.via == Via::Direct && name.ip() == from.ip() {
+            if key.via == Via::Direct && name.ip() == from.ip() && policy::leads_to(config, name) {
                 name
             } else {
                 self.clients.admit(now, guest, (id, from), name).ok_or(DropReason::HostSource)?

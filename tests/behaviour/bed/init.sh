@@ -11,6 +11,7 @@ mkdir /mnt/bin /mnt/lib
 : >/mnt/bin/rnet
 mount --bind /proc/self/fd/3 /mnt/bin/rnet
 exec 3<&-
+ln -s rnet /mnt/bin/pasta
 printf '%s' "$PEER" >/mnt/lib/peer.py
 printf '%s' "$NAMES" >/mnt/lib/names.py
 unset PEER NAMES
