@@ -15,8 +15,8 @@ use crate::bed::{Bed, Cmd, Out};
 /// rnet by its other name.
 const OURS: &str = "pasta";
 
-/// Whose behaviour is the measure.
-const PEER: &str = "/usr/bin/pasta";
+/// Whose behaviour is the measure: that of Debian 13, for Debian 12's does less.
+const PEER: &str = "/mnt/bin/peer-pasta";
 
 /// Both, for checks that both must pass.
 const PROGRAMS: [&str; 2] = [OURS, PEER];
