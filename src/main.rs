@@ -8,6 +8,7 @@ pub mod control;
 pub mod dns;
 pub mod log;
 pub mod namespace;
+mod pasta;
 pub mod rootless;
 pub mod sys;
 pub mod tap;
@@ -33,6 +34,11 @@ fn main() -> ExitCode {
     let done = match request {
         Request::Run(run) => return finish(namespace::run(&run)),
         Request::Attach(attach) => return finish(namespace::attach(*attach)),
+        Request::Pasta(pasta) => return pasta::main(*pasta),
+        Request::Fail { text, code } => {
+            let _ = io::stderr().write_all(text.as_bytes());
+            return code.into();
+        }
         Request::Netavark(netavark) => return bridge::main(&netavark),
         Request::Control(command) => match control::commands::run(&command) {
             Ok(text) => io::stdout().write_all(text.as_bytes()),

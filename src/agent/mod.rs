@@ -15,6 +15,7 @@ mod wire;
 pub use ports::{Port, Ports};
 pub use serve::Inside;
 pub use sockets::loopback;
+pub use survey::Survey;
 pub use wire::{News, Order, SOCKETS_A_PACKET, receive, send};
 
 use crate::config::{Control, Network, Protocol};
@@ -25,4 +26,5 @@ pub fn is_wanted(network: &Network, control: &Control) -> bool {
         || matches!(control, Control::At(_) | Control::HostForwards(_))
         || !network.expose.is_empty()
         || network.auto.follows_any()
+        || network.auto_expose.follows_any()
 }

@@ -76,6 +76,8 @@ pub(super) fn request(matches: &ArgMatches, mut faults: Faults) -> Result<Reques
         ready_fd,
         exit_fd,
         pid_file: pid_file.map(|path| std::path::absolute(&path).unwrap_or(path)),
+        leaves_pid_file: false,
+        ends_with_path: false,
         control,
         manner: Manner::default(),
     }))))

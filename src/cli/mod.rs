@@ -10,6 +10,7 @@ mod netavark;
 mod network;
 mod options;
 mod parse;
+mod pasta;
 mod reference;
 mod run;
 mod slirp4netns;
@@ -27,6 +28,7 @@ use crate::config::{Attach, Netavark, Run};
 use crate::control::commands;
 
 pub(crate) use faults::Faults;
+pub(crate) use pasta::{Action, Pasta};
 pub(crate) use reference::{completions, man};
 
 /// What rnet is asked to do.
@@ -44,10 +46,19 @@ pub(crate) enum Request {
     Completions(Shell),
     /// Print the manual, or write its pages to a directory.
     Man(Option<PathBuf>),
+    /// Make a network by pasta's command line.
+    Pasta(Box<Pasta>),
     /// Print this text (`--help`, `--version`).
     Print(String),
     /// Refuse, as another program does.
     Refuse(Refusal),
+    /// Print this text on standard error and give up.
+    Fail {
+        /// In the words of the program whose command line it is.
+        text: String,
+        /// The exit code.
+        code: u8,
+    },
 }
 
 /// What another program says when it refuses its arguments.
@@ -90,6 +101,12 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
     if let Some(parse) = args.get(1).and_then(|arg| program(arg)) {
         return Ok(parse(&args[1..]));
     }
+    if args.first().is_some_and(pasta::is_called) {
+        return Ok(pasta::parse(&args));
+    }
+    if args.get(1).is_some_and(|arg| arg == pasta::NAME) {
+        return Ok(pasta::parse(&args[1..]));
+    }
     parse::parse(args)
 }
 
@@ -116,6 +133,7 @@ fn command() -> Command {
         .subcommand(attach::command())
         .subcommand(netavark::command())
         .subcommand(slirp4netns::command())
+        .subcommand(pasta::command())
         .subcommand(control::list_command())
         .subcommand(control::ports_command())
         .subcommand(control::stats_command())

@@ -6,8 +6,8 @@ use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
 use crate::config::{
-    Auto, BUSY_POLL_MAX, BusyPoll, Control, Expose, Limits, Link, Log, LogFormat, LoopbackSource, Network, Outbound,
-    Publish, PublishArg, Subnet, THREADS_MAX,
+    Auto, AutoExpose, BUSY_POLL_MAX, BusyPoll, Control, Expose, Limits, Link, Log, LogFormat, LoopbackSource, Network,
+    Outbound, Publish, PublishArg, Subnet, THREADS_MAX,
 };
 
 use super::dns;
@@ -52,11 +52,13 @@ pub(super) fn network(low: &Low, faults: &mut Faults) -> Option<Network> {
             ipv4: low.parse("outbound-addr", faults, own_address::<Ipv4Addr>),
             ipv6: low.parse("outbound-addr6", faults, own_address::<Ipv6Addr>),
             interface: low.parse("outbound-if", faults, own_interface),
+            ..Outbound::default()
         },
         dns: dns::dns(low, faults),
         publish,
         auto,
         expose: expose(low, faults),
+        auto_expose: AutoExpose::default(),
         loopback_source: low
             .parse("loopback-source", faults, |text| {
                 value::word(text, &[("gateway", LoopbackSource::Gateway), ("container", LoopbackSource::Container)])
@@ -84,6 +86,8 @@ pub(super) fn log(low: &Low, faults: &mut Faults) -> Log {
         level: low.parse("log-level", faults, |text| value::word(text, &levels)).unwrap_or(LevelFilter::WARN),
         format: low.parse("log-format", faults, |text| value::word(text, &formats)).unwrap_or_default(),
         file: low.get("log-file").map(|given| given.path()),
+        bounded: None,
+        preface: Vec::new(),
     }
 }
 

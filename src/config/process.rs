@@ -23,6 +23,23 @@ pub struct Run {
     pub copy_up: Vec<PathBuf>,
     /// The program and its arguments, at least the program.
     pub command: Vec<OsString>,
+    /// What is otherwise than rnet has it.
+    pub surroundings: Surroundings,
+}
+
+/// What a command finds around itself, beyond the network. By default that is what rnet makes of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Whether it is the first process of a PID namespace of its own.
+    pub own_processes: bool,
+    /// What its host is called, in IPC and UTS namespaces of its own.
+    pub host_name: Option<String>,
+    /// Whether the environment and resolv.conf stay as they are.
+    pub is_bare: bool,
+    /// Whether it is told to be a login shell.
+    pub login_shell: bool,
+    /// Gets this process's id when the network is ready.
+    pub pid_file: Option<PathBuf>,
 }
 
 /// Who the caller is inside the user namespace.
@@ -64,6 +81,10 @@ pub struct Attach {
     pub exit_fd: Option<OwnedFd>,
     /// Holds the process's id while the network is there.
     pub pid_file: Option<PathBuf>,
+    /// Whether that is left behind, for callers that look at it afterwards.
+    pub leaves_pid_file: bool,
+    /// Whether the network ends when the target's path or process does, whatever else is in the namespace.
+    pub ends_with_path: bool,
     /// Where it is controlled from while it is there.
     pub control: Control,
     /// How it behaves towards the caller.

@@ -20,6 +20,21 @@ pub struct Publish {
     pub container: u16,
     /// The container's address, where that is another than its own of the same family.
     pub guest: Option<IpAddr>,
+    /// How the host's sockets are bound.
+    pub binding: Binding,
+}
+
+/// How host sockets are bound.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Binding {
+    /// The only interface on which clients are heard (SO_BINDTODEVICE).
+    pub interface: Option<String>,
+    /// Whether the address need not be one of the host's (IP_FREEBIND).
+    pub free: bool,
+    /// Whether ports that cannot be had are left out, as long as one can be had.
+    pub best_effort: bool,
+    /// The option that asks for it, where callers look for that in a message.
+    pub asked_by: Option<String>,
 }
 
 /// A transport protocol.
@@ -144,7 +159,8 @@ impl FromStr for Publish {
             let (host, container) = (len(&host), len(&container));
             return Err(format!("the host's {host} and the container's {container} ports must be as many"));
         }
-        let rule = Publish { protocol, address, host, container: *container.start(), guest };
+        let binding = Binding::default();
+        let rule = Publish { protocol, address, host, container: *container.start(), guest, binding };
         rule.judge().map(|()| rule)
     }
 }

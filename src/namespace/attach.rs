@@ -122,8 +122,12 @@ fn serve(
     let control = Control::start(&attach.control, about, &attach.network, log_file, attach.presence)?;
     let (control, orders) = control.unzip();
     let (lines, mut names) = NameServer::prepare(&attach.network, log_file, attach.presence)?;
-    let mut stack =
-        Stack::start(&attach.network, log_file, attach.presence, Lines { orders, agent: for_stack, names: lines })?;
+    let mut stack = Stack::start(
+        &attach.network,
+        log_file,
+        attach.presence,
+        Lines { orders, agent: for_stack, names: lines, capture: None },
+    )?;
     let mut control = control.map(Control::bound).transpose()?.flatten();
     if let (Some(device), Some(channel)) = (device, stack.channel()) {
         channel.send(&Message::Tap(vec![device])).step("hand over the device")?;
@@ -132,7 +136,7 @@ fn serve(
     let Some(needs_watch) = set_up(&signals, &stack, joiner, agent.as_ref(), exits_early)? else {
         return Err(Error::Reported("told to end by the descriptor of --exit-fd before the network was ready".into()));
     };
-    let pid_file = attach.pid_file.clone().map(PidFile::write).transpose()?;
+    let pid_file = attach.pid_file.clone().map(|path| PidFile::write(path, attach.leaves_pid_file)).transpose()?;
     if let Some(caller) = caller {
         let null = File::options().read(true).write(true).open("/dev/null").step("open /dev/null")?;
         for stream in 0..=2 {
@@ -145,7 +149,7 @@ fn serve(
         say(&mut io::stdout(), &attach.manner.greeting);
         tell_ready(attach.ready_fd);
     }
-    let mut watches = Watches { watch, keeps_alive: needs_watch, agent };
+    let mut watches = Watches { watch, keeps_alive: needs_watch, ends_with_path: attach.ends_with_path, agent };
     let ended = until_end(&signals, &mut stack, &mut control, &mut names, exit_fd.as_ref(), &mut watches);
     if let Ok(End::Told) = &ended {
         say(&mut io::stderr(), attach.manner.farewell);
@@ -317,6 +321,8 @@ struct Watches {
     watch: Option<Watch>,
     /// Whether the tap device does.
     keeps_alive: bool,
+    /// Whether the end of what names the target is the end.
+    ends_with_path: bool,
     /// It does too, and so do the sockets that it has made.
     agent: Option<Agent>,
 }
@@ -324,7 +330,7 @@ struct Watches {
 impl Watches {
     /// How long until the next look, if one is needed.
     fn period(&self) -> Option<Duration> {
-        match (&self.agent, self.keeps_alive) {
+        match (&self.agent, self.keeps_alive || self.ends_with_path) {
             (Some(_), _) => Some(AGENT_WATCH_PERIOD),
             (None, true) => Some(WATCH_PERIOD),
             (None, false) => None,
@@ -335,8 +341,15 @@ impl Watches {
     /// namespace any more.
     fn look(&mut self) -> bool {
         let Some(watch) = self.watch.as_ref().filter(|_| self.period().is_some()) else { return false };
+        if !watch.is_gone() {
+            return false;
+        }
+        if self.ends_with_path {
+            tracing::info!("Namespace {} is gone, exiting", watch.path().display());
+            return true;
+        }
         // Others may live in the namespace when the process that it was named by is gone.
-        if !watch.is_gone() || watch.has_processes(self.agent.as_ref().map(Agent::pid)) {
+        if watch.has_processes(self.agent.as_ref().map(Agent::pid)) {
             return false;
         }
         if let Some(agent) = &self.agent {

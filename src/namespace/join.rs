@@ -3,7 +3,6 @@
 //! An open tap descriptor holds the network namespace in which /dev/net/tun was opened. So the device is made in a scratch
 //! namespace and moved: when the target ends the kernel removes the device and the descriptor reports an error.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -38,16 +37,16 @@ pub(super) struct Namespaces {
 
 /// How the end of the target is noticed when the tap device has to keep it alive.
 pub(super) struct Watch {
-    place: Place,
+    path: PathBuf,
+    /// Where paths mean nothing any more.
+    held: Option<Held>,
     identity: (u64, u64),
 }
 
-/// Where the target is looked for.
-enum Place {
-    /// By its path.
-    Path(PathBuf),
-    /// By its name in a directory, where paths mean nothing any more; /proc comes along.
-    Held { directory: File, name: OsString, proc: File },
+/// What the target is looked for in: the directory that has its name, and /proc.
+struct Held {
+    directory: File,
+    proc: File,
 }
 
 impl Namespaces {
@@ -86,7 +85,7 @@ impl Namespaces {
             let file = userns.try_clone().map(File::from);
             file.map_err(|_| ()).and_then(|file| identity(&file).map_err(|_| ())) != Ok(own)
         });
-        let watch = Watch { place: Place::Path(path), identity: (metadata.dev(), metadata.ino()) };
+        let watch = Watch { path, held: None, identity: (metadata.dev(), metadata.ino()) };
         Ok((Namespaces { netns: netns.into(), userns }, watch))
     }
 
@@ -124,6 +123,11 @@ impl Namespaces {
 }
 
 impl Watch {
+    /// What names the target.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The inode of the network namespace.
     pub(super) fn inode(&self) -> u64 {
         self.identity.1
@@ -131,23 +135,21 @@ impl Watch {
 
     /// Whether the target has another meaning by now, or none.
     pub(super) fn is_gone(&self) -> bool {
-        let now = match &self.place {
-            Place::Path(path) => std::fs::metadata(path).map(|metadata| (metadata.dev(), metadata.ino())).ok(),
-            Place::Held { directory, name, .. } => found(directory, name),
+        let now = match &self.held {
+            None => std::fs::metadata(&self.path).map(|metadata| (metadata.dev(), metadata.ino())).ok(),
+            Some(held) => self.path.file_name().and_then(|name| found(&held.directory, name)),
         };
         now != Some(self.identity)
     }
 
     /// Goes on looking when this process has another root.
     pub(super) fn hold(&mut self) -> Result<(), Error> {
-        let Place::Path(path) = &self.place else { return Ok(()) };
-        let parent = path.parent().unwrap_or(Path::new("/"));
+        let parent = self.path.parent().unwrap_or(Path::new("/"));
         // The directory of a process's namespaces may be passed through, but not read.
         let directory = File::options().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open(parent);
         let directory = directory.step(format!("open {}", parent.display()))?;
-        let name = path.file_name().unwrap_or_default().to_owned();
         let proc = File::open("/proc").step("open /proc")?;
-        self.place = Place::Held { directory, name, proc };
+        self.held = Some(Held { directory, proc });
         Ok(())
     }
 }
@@ -162,9 +164,9 @@ impl Watch {
     /// Whether the target's network is still that of a process other than `agent`, as far as /proc lets that be seen.
     pub(super) fn has_processes(&self, agent: Option<Pid>) -> bool {
         let opened;
-        let proc = match &self.place {
-            Place::Held { proc, .. } => proc,
-            Place::Path(_) => match File::open("/proc") {
+        let proc = match &self.held {
+            Some(held) => &held.proc,
+            None => match File::open("/proc") {
                 Ok(proc) => {
                     opened = proc;
                     &opened

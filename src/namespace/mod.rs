@@ -10,6 +10,7 @@ mod attach;
 mod channel;
 mod command;
 mod control;
+mod copied;
 mod copy_up;
 mod dns;
 mod error;

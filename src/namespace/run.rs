@@ -26,6 +26,7 @@ use super::hints;
 use super::join::Namespaces;
 use super::mapping;
 use super::orphans::{self, Strangers};
+use super::pid_file::PidFile;
 use super::signals::Signals;
 use super::stack::Stack;
 use super::supervise::wait;
@@ -52,8 +53,12 @@ pub fn run(run: &Run) -> Result<u8, Error> {
     let control = Control::start(&run.control, about, &run.network, &log_file, Presence::Foreground)?;
     let (control, orders) = control.unzip();
     let (lines, names) = NameServer::prepare(&run.network, &log_file, Presence::Foreground)?;
-    let stack =
-        Stack::start(&run.network, &log_file, Presence::Foreground, Lines { orders, agent: for_stack, names: lines })?;
+    let stack = Stack::start(
+        &run.network,
+        &log_file,
+        Presence::Foreground,
+        Lines { orders, agent: for_stack, names: lines, capture: None },
+    )?;
     let control = control.map(Control::bound).transpose()?.flatten();
     maps.write(command.pid)?;
     let agent = match for_agent {
@@ -65,6 +70,8 @@ pub fn run(run: &Run) -> Result<u8, Error> {
     };
     let mut session = Session { signals, command, stack, control, agent, names, strangers, network: Fate::Serving };
     session.set_up()?;
+    let pid_file = &run.surroundings.pid_file;
+    let _pid_file = pid_file.clone().map(|path| PidFile::write(path, true)).transpose()?;
     session.supervise()
 }
 

@@ -7,9 +7,10 @@ use std::net::SocketAddr;
 use mio::Registry;
 use mio::net::TcpStream;
 use rnet_stack::frame::{MacAddr, Offload};
-use rnet_stack::{Claim, Close, Diverted, Edge, Family, FlowId, HostError, Outgoing, Peer, PingId, UdpId};
+use rnet_stack::{Claim, Close, Diverted, Edge, Family, FlowId, HEADROOM, HostError, Outgoing, Peer, PingId, UdpId};
 use tracing::warn;
 
+use super::capture::Capture;
 use super::dns::NameServer;
 use super::host_error::host_error;
 use super::listen::{Published, RuleId};
@@ -35,6 +36,8 @@ pub struct HostEdge {
     pub ping: PingSockets,
     /// The name server.
     pub dns: NameServer,
+    /// Where frames are written to.
+    pub capture: Option<Capture>,
     /// The other workers, if there are any.
     pub team: Option<Member>,
     wire: Wire,
@@ -61,6 +64,7 @@ impl HostEdge {
             udp: UdpSockets::new(kind.offloads()),
             ping: PingSockets::default(),
             dns,
+            capture: None,
             team,
             registry,
             outbound,
@@ -93,6 +97,11 @@ impl HostEdge {
 
 impl Edge for HostEdge {
     fn transmit(&mut self, buffer: &mut [u8], offload: Offload) {
+        if let Some(capture) = &mut self.capture
+            && !capture.write(buffer.get(HEADROOM..).unwrap_or_default())
+        {
+            self.capture = None;
+        }
         // A device may be down or gone; the latter is seen when it is read.
         self.refused_frames += self.wire.transmit(&mut self.tap, buffer, offload);
     }

@@ -54,6 +54,11 @@ impl TapReader {
         let mut start = 0;
         for &end in ends.iter().take(count) {
             if let (Some(frame), Some(place)) = (self.frame(start, end), frames.get_mut(known)) {
+                if let Some(capture) = &mut edge.capture
+                    && !capture.write(frame.0)
+                {
+                    edge.capture = None;
+                }
                 *place = frame;
                 known += 1;
             }

@@ -36,6 +36,7 @@ mod job_control;
 mod limits;
 mod netavark;
 mod outbound;
+mod pasta;
 mod podman;
 mod published;
 mod published_errors;

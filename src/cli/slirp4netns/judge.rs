@@ -13,8 +13,8 @@ use tracing::level_filters::LevelFilter;
 use super::{Complaints, value};
 use crate::cli::value as common;
 use crate::config::{
-    Attach, Auto, BusyPoll, Control, Dns, DnsService, Limits, Link, Log, LogFormat, LoopbackSource, Manner, Network,
-    Outbound, Presence, Setup, Subnet, Target,
+    Attach, Auto, AutoExpose, BusyPoll, Control, Dns, DnsService, Limits, Link, Log, LogFormat, LoopbackSource, Manner,
+    Network, Outbound, Presence, Setup, Subnet, Target,
 };
 use crate::sys;
 
@@ -108,12 +108,20 @@ impl Wishes {
         };
         Some(Attach {
             network: self.network(ifname, subnet),
-            log: Log { level: LevelFilter::WARN, format: LogFormat::default(), file: None },
+            log: Log {
+                level: LevelFilter::WARN,
+                format: LogFormat::default(),
+                file: None,
+                bounded: None,
+                preface: Vec::new(),
+            },
             target,
             presence: Presence::Foreground,
             ready_fd,
             exit_fd,
             pid_file: None,
+            leaves_pid_file: false,
+            ends_with_path: false,
             control,
             manner,
         })
@@ -216,6 +224,7 @@ impl Wishes {
                 setup: if self.configure { Setup::Subnets } else { Setup::Bare },
                 found: true,
                 lease: Some(value::leases(&subnet).1),
+                ..Link::default()
             },
             host_loopback: !self.disable_host_loopback,
             outbound: self.outbound,
@@ -223,6 +232,7 @@ impl Wishes {
             publish: Vec::new(),
             auto: Auto::default(),
             expose: Vec::new(),
+            auto_expose: AutoExpose::default(),
             loopback_source: LoopbackSource::default(),
             limits: Limits::default(),
             threads: 1,
@@ -243,7 +253,9 @@ impl Wishes {
         line("Network:", &network);
         line("Netmask:", &mask);
         line("Gateway:", &subnet.gateway);
-        line("DNS:", &subnet.dns);
+        if let Some(dns) = subnet.dns {
+            line("DNS:", &dns);
+        }
         line("DHCP begin:", &first);
         line("DHCP end:", &last);
         line("Recommended IP:", &subnet.address);
@@ -283,14 +295,14 @@ const SUBNET: Subnet<Ipv4Addr> = Subnet {
     address: Ipv4Addr::new(10, 0, 2, 100),
     prefix: 24,
     gateway: Ipv4Addr::new(10, 0, 2, 2),
-    dns: Ipv4Addr::new(10, 0, 2, 3),
+    dns: Some(Ipv4Addr::new(10, 0, 2, 3)),
 };
 
 const SUBNET6: Subnet<Ipv6Addr> = Subnet {
     address: Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0x100),
     prefix: 64,
     gateway: Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2),
-    dns: Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 3),
+    dns: Some(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 3)),
 };
 
 /// Takes over a descriptor. The number of a standard stream does not stay free: nothing else is to get it.

@@ -45,7 +45,7 @@ pub(super) fn cidr(text: &OsStr) -> Result<Subnet<Ipv4Addr>, String> {
         return Err(format!("CIDR needs to be a network address like {right}/{prefix}, not like {text}"));
     }
     let at = |offset: u32| Ipv4Addr::from_bits(network.to_bits() + offset);
-    Ok(Subnet { address: at(100), prefix: prefix as u8, gateway: at(2), dns: at(3) })
+    Ok(Subnet { address: at(100), prefix: prefix as u8, gateway: at(2), dns: Some(at(3)) })
 }
 
 /// The subnet's address, that of DHCP's first lease and its last.
@@ -111,7 +111,7 @@ mod tests {
     fn subnets() {
         let subnet = cidr("10.9.0.0/16".as_ref()).unwrap();
         assert_eq!(subnet.address, Ipv4Addr::new(10, 9, 0, 100));
-        assert_eq!((subnet.gateway, subnet.dns), (Ipv4Addr::new(10, 9, 0, 2), Ipv4Addr::new(10, 9, 0, 3)));
+        assert_eq!((subnet.gateway, subnet.dns), (Ipv4Addr::new(10, 9, 0, 2), Some(Ipv4Addr::new(10, 9, 0, 3))));
         let at = |last| Ipv4Addr::new(10, 9, 0, last);
         assert_eq!(leases(&subnet), (at(0), at(15), at(30)));
         for (wrong, said) in [

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde_json::{Map, Value};
 
-use crate::config::{Network, Protocol, Publish};
+use crate::config::{Binding, Network, Protocol, Publish};
 
 /// A request that is shorter.
 pub(super) const REQUEST_MAX: usize = 4096;
@@ -112,6 +112,7 @@ fn add(arguments: &Map<String, Value>, network: &Network) -> Result<HostForward,
         host: host_port..=host_port,
         container: guest_port,
         guest: Some(guest).filter(|guest| own(host) != Some(*guest)),
+        binding: Binding::default(),
     };
     publish.judge().map_err(|fault| Refused {
         words: if publish.guest.is_some() { bad_guest } else { bad_host },

@@ -29,6 +29,12 @@ mount -t proc proc /proc
 if [ -n "$root" ]; then umount -l /mnt/old && rmdir /mnt/old; fi
 mount -t sysfs sysfs /sys
 mount -t cgroup2 cgroup2 /sys/fs/cgroup
+# Debian 13's pasta, with its C library: what rnet does under that name is compared with it.
+ln -s rnet /mnt/bin/pasta
+tree=/var/lib/rnettest/debian-13
+printf '#!/bin/sh\nexec %s/lib64/ld-linux-x86-64.so.2 --argv0 "$0" --library-path %s %s/usr/bin/passt.avx2 "$@"\n' \
+  "$tree" "$tree/usr/lib/x86_64-linux-gnu" "$tree" >/mnt/bin/peer-pasta
+chmod 755 /mnt/bin/peer-pasta
 printf '%s' "$PEER" >/mnt/lib/peer.py
 printf '%s' "$NAMES" >/mnt/lib/names.py
 unset PEER NAMES
