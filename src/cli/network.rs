@@ -165,7 +165,7 @@ fn publish(low: &Low, faults: &mut Faults, with_ipv4: bool, with_ipv6: bool) -> 
     let mut exceptions = Vec::new();
     for (place, rule) in low.parse_all("publish", faults, str::parse::<PublishArg>) {
         let address = match &rule {
-            PublishArg::Rule(rule) => rule.address,
+            PublishArg::Rule(rule) => rule.guest.or(rule.address),
             PublishArg::Auto(follow) => follow.address,
             PublishArg::Except(_) => None,
         };

@@ -213,7 +213,8 @@ pub fn ends(network: &Network, publish: &Publish) -> impl Iterator<Item = Ends> 
 fn target(network: &Network, publish: &Publish, host: IpAddr) -> Option<IpAddr> {
     match publish.guest {
         Some(target) => {
-            Some(target).filter(|target| publish.address.is_some() || Family::of(*target) == Family::of(host))
+            let fits = publish.address.is_some() || Family::of(target) == Family::of(host);
+            Some(target).filter(|target| fits && guest_address(network, *target).is_some())
         }
         None => guest_address(network, host),
     }

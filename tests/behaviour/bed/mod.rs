@@ -28,7 +28,7 @@ mod terminal;
 
 pub use address::*;
 pub use cmd::{Cmd, Side};
-pub use podman::Programs;
+pub use podman::{Podman, Programs};
 pub use process::{Out, Proc, eventually};
 pub use servers::port;
 pub use terminal::Terminal;

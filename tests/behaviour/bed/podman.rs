@@ -37,8 +37,8 @@ impl Bed {
         let script = format!(
             "set -e; cd; mkdir -p rootfs/bin rootfs/usr rootfs/proc rootfs/sys rootfs/dev rootfs/tmp rootfs/etc rootfs/mnt rootfs/root rootfs/run .config/containers
              cp \"$(command -v busybox)\" rootfs/bin/busybox
-             for each in sh cat ip id readlink sleep echo touch httpd nc nslookup ping wget; do ln -s busybox rootfs/bin/$each; done
-             for each in lib lib64; do ln -s usr/$each rootfs/$each; done
+             for each in sh cat ip id readlink sleep echo touch httpd nc nslookup ping wget; do ln -sf busybox rootfs/bin/$each; done
+             for each in lib lib64; do ln -sfn usr/$each rootfs/$each; done
              printf 'root:x:0:0::/root:/bin/sh\\n' >rootfs/etc/passwd
              cat >.config/containers/containers.conf <<END
 [engine]

@@ -2,6 +2,7 @@
 
 mod buildah;
 mod podman_networks;
+mod podman_pasta;
 mod podman_slirp4netns;
 mod rootlesskit;
 mod unshare;

@@ -1,16 +1,25 @@
 //! `podman network create`: containers on a bridge in a namespace of the user's, which reaches the world by rnet.
 
 use super::{FETCH, fetch};
-use crate::bed::{Bed, HOST4, Programs, Side, System, WORLD4};
+use crate::bed::{Bed, HOST4, Podman, Programs, Side, System, WORLD4};
 
-both_systems!(a_network_with_names_and_ports);
+both_systems!(by_slirp4netns);
+debian_13!(by_pasta);
 
-fn a_network_with_names_and_ports(bed: &Bed) {
+fn by_slirp4netns(bed: &Bed) {
     let podman = bed.podman(Programs::Rnet);
     if bed.system == System::Debian13 {
         // pasta is the usual there.
         podman.sh("printf '[network]\\ndefault_rootless_network_cmd=\"slirp4netns\"\\n' >>.config/containers/containers.conf").ok();
     }
+    a_network_with_names_and_ports(bed, &podman);
+}
+
+fn by_pasta(bed: &Bed) {
+    a_network_with_names_and_ports(bed, &bed.podman(Programs::Rnet));
+}
+
+fn a_network_with_names_and_ports(bed: &Bed, podman: &Podman<'_>) {
     bed.http(Side::World, 80, "::");
     bed.name_server(Side::World, WORLD4);
     podman.sh("podman network create n1").ok();
