@@ -66,6 +66,9 @@ pub fn attach(attach: Attach) -> Result<u8, Error> {
                 let mut keep = vec![theirs.as_fd(), caller.as_fd()];
                 keep.extend([&attach.ready_fd, &attach.exit_fd].into_iter().flatten().map(AsFd::as_fd));
                 keep.extend(log_file.iter().map(|file| file.as_fd()));
+                if let Target::Device(device) = &attach.target {
+                    keep.push(device.as_fd());
+                }
                 keep.extend(joined.iter().flat_map(|(namespaces, _)| namespaces.descriptors()));
                 sys::close_others(&keep).step("close what the caller left open")?;
                 let served = setsid().step("leave the session").and_then(|_| chdir("/").step("leave the directory"));

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 
 use socket2::{Domain, SockAddr, Socket, Type};
 
+use crate::control::socket::SocketFile;
+
 use super::error::{Error, Step};
 use super::signals::Signals;
 use super::supervise::wait;
@@ -15,21 +17,19 @@ use super::supervise::wait;
 pub(super) struct Frames {
     listener: Socket,
     path: PathBuf,
+    file: Option<SocketFile>,
 }
 
 impl Frames {
-    /// Listens at a path; a socket that somebody has left there goes.
+    /// Listens at a path; what somebody has left there goes.
     pub(super) fn listen(path: &Path) -> Result<Frames, Error> {
         let step = || format!("listen for frames at {}", path.display());
         let address = SockAddr::unix(path).step(step())?;
-        let is_dead = seqpacket().and_then(|probe| probe.connect(&address));
-        if is_dead.is_err_and(|error| error.kind() == io::ErrorKind::ConnectionRefused) {
-            // Where this fails the next step says why.
-            let _ = fs::remove_file(path);
-        }
+        // Callers count on that. Where it fails the next step says what is in the way.
+        let _ = fs::remove_file(path);
         let listener = seqpacket().step(step())?;
         listener.bind(&address).step(step())?;
-        let frames = Frames { listener, path: path.to_owned() };
+        let frames = Frames { listener, path: path.to_owned(), file: SocketFile::of(path.to_owned()) };
         frames.listener.listen(1).step(step())?;
         Ok(frames)
     }
@@ -65,7 +65,9 @@ impl Frames {
 
 impl Drop for Frames {
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path);
+        if let Some(file) = &self.file {
+            file.remove();
+        }
     }
 }
 
