@@ -3,7 +3,7 @@
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 
-use super::request::{HostForward, Refused, Request, parse};
+use super::request::{HostForward, Own, Refused, Request, parse};
 use crate::config::{Network, Protocol};
 use crate::control::change::{self, Change};
 use crate::control::line::Line;
@@ -36,7 +36,11 @@ impl Book {
     }
 
     async fn obey(&self, text: &[u8]) -> Result<Value, Refused> {
-        let request = parse(text, &self.network)?;
+        let own = Own {
+            ipv4: self.network.ipv4.map(|subnet| subnet.address),
+            ipv6: self.network.ipv6.map(|subnet| subnet.address),
+        };
+        let request = parse(text, own)?;
         let mut state = self.state.lock().await;
         match request {
             Request::Add(forward) => self.add(&mut state, forward).await,

@@ -4,7 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use serde_json::{Map, Value};
 
-use crate::config::{Binding, Network, Protocol, Publish};
+use crate::config::{Binding, Protocol, Publish};
 
 /// A request that is shorter.
 pub(super) const REQUEST_MAX: usize = 4096;
@@ -29,6 +29,24 @@ pub(super) struct HostForward {
     pub guest: IpAddr,
 }
 
+/// The container's own addresses: what is meant where none is named.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Own {
+    /// Its IPv4 address, if it has one.
+    pub ipv4: Option<Ipv4Addr>,
+    /// Its IPv6 address, if it has one.
+    pub ipv6: Option<Ipv6Addr>,
+}
+
+impl Own {
+    fn like(self, host: IpAddr) -> Option<IpAddr> {
+        match host {
+            IpAddr::V4(_) => self.ipv4.map(IpAddr::V4),
+            IpAddr::V6(_) => self.ipv6.map(IpAddr::V6),
+        }
+    }
+}
+
 /// Why a request is refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Refused {
@@ -50,14 +68,14 @@ pub(super) fn is_unfinished(text: &[u8]) -> bool {
     serde_json::from_slice::<Value>(text).is_err_and(|error| error.is_eof())
 }
 
-/// Reads a request. `network` says what is left out.
-pub(super) fn parse(text: &[u8], network: &Network) -> Result<Request, Refused> {
+/// Reads a request. `own` says what is left out.
+pub(super) fn parse(text: &[u8], own: Own) -> Result<Request, Refused> {
     let value: Value = serde_json::from_slice(text).map_err(|_| Refused::by("cannot parse JSON"))?;
     let Value::Object(request) = value else { return Err(Refused::by("json_object() failed")) };
     let nothing = Map::new();
     let arguments = request.get("arguments").and_then(Value::as_object).unwrap_or(&nothing);
     match request.get("execute").and_then(Value::as_str) {
-        Some("add_hostfwd") => add(arguments, network).map(Request::Add),
+        Some("add_hostfwd") => add(arguments, own).map(Request::Add),
         Some("list_hostfwd") => Ok(Request::List),
         Some("remove_hostfwd") => arguments
             .get("id")
@@ -75,7 +93,7 @@ fn whole(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| of_float().map(|number| number as u64))
 }
 
-fn add(arguments: &Map<String, Value>, network: &Network) -> Result<HostForward, Refused> {
+fn add(arguments: &Map<String, Value>, own: Own) -> Result<HostForward, Refused> {
     let bad_proto = Refused::by("add_hostfwd: bad arguments.proto");
     let proto = arguments.get("proto").and_then(Value::as_str).ok_or(bad_proto.clone())?;
     let (protocol, family) = match proto {
@@ -98,12 +116,8 @@ fn add(arguments: &Map<String, Value>, network: &Network) -> Result<HostForward,
     }
     let host_port = port(arguments, "host_port", "add_hostfwd: bad arguments.host_port")?;
     let bad_guest = "add_hostfwd: bad arguments.guest_addr";
-    let own = |of: IpAddr| match of {
-        IpAddr::V4(_) => network.ipv4.map(|subnet| IpAddr::V4(subnet.address)),
-        IpAddr::V6(_) => network.ipv6.map(|subnet| IpAddr::V6(subnet.address)),
-    };
     // Without IPv6 inside, IPv6 clients reach the container's IPv4.
-    let usual = own(host).or_else(|| own(Ipv4Addr::UNSPECIFIED.into()));
+    let usual = own.like(host).or(own.ipv4.map(IpAddr::V4));
     let guest = address(arguments, "guest_addr", usual.ok_or(Refused::by(bad_guest))?, bad_guest)?;
     let guest_port = port(arguments, "guest_port", "add_hostfwd: bad arguments.guest_port")?;
     let publish = Publish {
@@ -111,7 +125,7 @@ fn add(arguments: &Map<String, Value>, network: &Network) -> Result<HostForward,
         address: Some(host),
         host: host_port..=host_port,
         container: guest_port,
-        guest: Some(guest).filter(|guest| own(host) != Some(*guest)),
+        guest: Some(guest).filter(|guest| own.like(host) != Some(*guest)),
         binding: Binding::default(),
     };
     publish.judge().map_err(|fault| Refused {
@@ -146,4 +160,57 @@ fn address(arguments: &Map<String, Value>, name: &str, usual: IpAddr, words: &'s
 fn port(arguments: &Map<String, Value>, name: &str, words: &'static str) -> Result<u16, Refused> {
     let number = arguments.get(name).and_then(whole);
     number.and_then(|number| u16::try_from(number).ok()).filter(|port| *port > 0).ok_or(Refused::by(words))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const OWN: Own = Own { ipv4: Some(Ipv4Addr::new(10, 0, 2, 100)), ipv6: None };
+
+    fn forward(arguments: &str) -> Result<String, &'static str> {
+        let text = format!(r#"{{"execute":"add_hostfwd","arguments":{arguments}}}"#);
+        match parse(text.as_bytes(), OWN) {
+            Ok(Request::Add(forward)) => Ok(format!("{} {}", forward.publish, forward.guest)),
+            Ok(other) => panic!("{other:?}"),
+            Err(refused) => Err(refused.words),
+        }
+    }
+
+    #[test]
+    fn what_is_left_out_is_the_usual() {
+        let rest = r#""host_port":8080,"guest_port":80"#;
+        assert_eq!(forward(&format!(r#"{{"proto":"tcp",{rest}}}"#)).unwrap(), "0.0.0.0:8080:80 10.0.2.100");
+        assert_eq!(
+            forward(&format!(r#"{{"proto":"udp6",{rest}}}"#)).unwrap(),
+            "[::]:8080:80@10.0.2.100/udp 10.0.2.100"
+        );
+        let own = format!(r#"{{"proto":"tcp","host_addr":"","guest_addr":"10.0.2.100",{rest}}}"#);
+        assert_eq!(forward(&own).unwrap(), "0.0.0.0:8080:80 10.0.2.100");
+        let other = format!(r#"{{"proto":"tcp","host_addr":"127.0.0.1","guest_addr":"10.0.2.15",{rest}}}"#);
+        assert_eq!(forward(&other).unwrap(), "127.0.0.1:8080:80@10.0.2.15 10.0.2.15");
+    }
+
+    #[test]
+    fn faults_are_told_in_the_order_of_the_original() {
+        for (arguments, place) in [
+            ("{}", "proto"),
+            (r#"{"proto":null,"host_addr":1}"#, "proto"),
+            (r#"{"proto":"tcp","host_addr":1}"#, "host_addr"),
+            (r#"{"proto":"tcp","host_addr":"224.0.0.1","host_port":1,"guest_port":1}"#, "host_addr"),
+            (r#"{"proto":"tcp","host_port":-1,"guest_addr":"x"}"#, "host_port"),
+            (r#"{"proto":"tcp","host_port":"1","guest_addr":"x"}"#, "host_port"),
+            (r#"{"proto":"tcp","host_port":1.0,"guest_addr":"x"}"#, "guest_addr"),
+            (r#"{"proto":"tcp","host_port":1,"guest_addr":"0.0.0.0","guest_port":1}"#, "guest_addr"),
+            (r#"{"proto":"tcp","host_port":1,"guest_port":65536}"#, "guest_port"),
+        ] {
+            assert_eq!(forward(arguments).unwrap_err(), format!("add_hostfwd: bad arguments.{place}"), "{arguments}");
+        }
+    }
+
+    #[test]
+    fn only_what_may_go_on_is_waited_for() {
+        assert!(is_unfinished(b"") && is_unfinished(br#"{"execute":"#));
+        assert!(!is_unfinished(b"{}") && !is_unfinished(b"nonsense") && !is_unfinished(&[0; 10]));
+    }
 }
