@@ -52,13 +52,6 @@ pub(crate) enum Request {
     Print(String),
     /// Refuse, as another program does.
     Refuse(Refusal),
-    /// Print this text on standard error and give up.
-    Fail {
-        /// In the words of the program whose command line it is.
-        text: String,
-        /// The exit code.
-        code: u8,
-    },
 }
 
 /// What another program says when it refuses its arguments.
@@ -101,12 +94,6 @@ pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request,
     if let Some(parse) = args.get(1).and_then(|arg| program(arg)) {
         return Ok(parse(&args[1..]));
     }
-    if args.first().is_some_and(pasta::is_called) {
-        return Ok(pasta::parse(&args));
-    }
-    if args.get(1).is_some_and(|arg| arg == pasta::NAME) {
-        return Ok(pasta::parse(&args[1..]));
-    }
     parse::parse(args)
 }
 
@@ -115,6 +102,8 @@ fn program(name: &OsStr) -> Option<fn(&[OsString]) -> Request> {
     match name.to_str()? {
         netavark::NAME => Some(netavark::parse),
         slirp4netns::NAME => Some(slirp4netns::parse),
+        // As the peer has it: `passt.pasta` and the like are meant too.
+        name if name.contains(pasta::NAME) => Some(pasta::parse),
         _ => None,
     }
 }
