@@ -5,18 +5,21 @@ mod containers;
 mod control;
 mod dns;
 mod faults;
+mod getopt;
 mod low;
 mod netavark;
 mod network;
 mod options;
 mod parse;
+mod pasta;
 mod reference;
 mod run;
+mod slirp4netns;
 mod subnet;
 mod suggest;
 mod value;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use clap::Command;
@@ -26,6 +29,7 @@ use crate::config::{Attach, ContainerNames, Netavark, Run};
 use crate::control::commands;
 
 pub(crate) use faults::Faults;
+pub(crate) use pasta::{Action, Pasta};
 pub(crate) use reference::{completions, man};
 
 /// What rnet is asked to do.
@@ -45,8 +49,23 @@ pub(crate) enum Request {
     Completions(Shell),
     /// Print the manual, or write its pages to a directory.
     Man(Option<PathBuf>),
+    /// Make a network by pasta's command line.
+    Pasta(Box<Pasta>),
     /// Print this text (`--help`, `--version`).
     Print(String),
+    /// Refuse, as another program does.
+    Refuse(Refusal),
+}
+
+/// What another program says when it refuses its arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// For standard output.
+    pub output: String,
+    /// For standard error.
+    pub error: String,
+    /// The exit code.
+    pub code: u8,
 }
 
 const ABOUT: &str = "A network for containers, without root";
@@ -70,17 +89,27 @@ Exit codes: 2 for wrong flags or configuration, 1 when something cannot be done;
 /// Turns the arguments, program name first, into a request.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request, Faults> {
     let args: Vec<OsString> = args.into_iter().collect();
-    let called = args.first().and_then(|arg| Path::new(arg).file_name());
-    for (own, own_args) in
-        [(called, &args[..]), (args.get(1).map(OsString::as_os_str), args.get(1..).unwrap_or_default())]
-    {
-        match own.and_then(|own| own.to_str()) {
-            Some(netavark::NAME) => return Ok(netavark::parse(own_args)),
-            Some(containers::AARDVARK) => return Ok(containers::parse_aardvark(own_args)),
-            _ => {}
-        }
+    // By argv[0], or as a subcommand.
+    let called = args.first().and_then(|arg| program(Path::new(arg).file_name()?));
+    if let Some(parse) = called {
+        return Ok(parse(&args));
+    }
+    if let Some(parse) = args.get(1).and_then(|arg| program(arg)) {
+        return Ok(parse(&args[1..]));
     }
     parse::parse(args)
+}
+
+/// Who reads the command line of another program in whose place rnet is.
+fn program(name: &OsStr) -> Option<fn(&[OsString]) -> Request> {
+    match name.to_str()? {
+        netavark::NAME => Some(netavark::parse),
+        containers::AARDVARK => Some(containers::parse_aardvark),
+        slirp4netns::NAME => Some(slirp4netns::parse),
+        // As the peer has it: `passt.pasta` and the like are meant too.
+        name if name.contains(pasta::NAME) => Some(pasta::parse),
+        _ => None,
+    }
 }
 
 /// The whole command line as clap knows it.
@@ -98,6 +127,8 @@ fn command() -> Command {
         .subcommand(netavark::command())
         .subcommand(containers::aardvark_command())
         .subcommand(containers::dns_command())
+        .subcommand(slirp4netns::command())
+        .subcommand(pasta::command())
         .subcommand(control::list_command())
         .subcommand(control::ports_command())
         .subcommand(control::stats_command())
