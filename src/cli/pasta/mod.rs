@@ -17,7 +17,6 @@ mod target;
 mod template;
 
 use std::ffi::OsString;
-use std::path::Path;
 
 use tracing::level_filters::LevelFilter;
 
@@ -51,11 +50,6 @@ pub(crate) enum Action {
     Spawn(Box<crate::config::Run>),
     /// A network for namespaces that exist.
     Attach(Box<crate::config::Attach>),
-}
-
-/// Whether the program was called by this name: its base name contains it.
-pub(super) fn is_called(program: &OsString) -> bool {
-    Path::new(program).file_name().is_some_and(|name| name.to_string_lossy().contains(NAME))
 }
 
 /// Turns the arguments, the program's name first, into a request.
