@@ -37,6 +37,7 @@ pub fn main(how: &Netavark) -> ExitCode {
         NetavarkCommand::Teardown(netns) => commands::teardown(how, netns).map(|()| None),
         NetavarkCommand::Update { network, servers } => commands::update(how, network, servers).map(|()| None),
         NetavarkCommand::FirewallReload => commands::reload(how).map(|()| None),
+        NetavarkCommand::FirewalldReload => commands::reload_with_firewalld(how).map(|()| None),
         NetavarkCommand::Create => commands::create(how).map(Some),
         NetavarkCommand::Version => Ok(Some(commands::version())),
     };

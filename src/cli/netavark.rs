@@ -51,7 +51,7 @@ pub(super) fn command() -> Command {
         .arg(path("file", "FILE", "Read the options from this file and not from standard input").short('f'))
         .arg(
             Arg::new("firewall-driver").long("firewall-driver").value_name("NAME").help(
-                "nftables, iptables or none [default: nftables where the kernel has it; environment: NETAVARK_FW]",
+                "nftables, iptables, firewalld or none [default: nftables where the kernel has it; environment: NETAVARK_FW]",
             ),
         )
         .arg(path("config", "DIR", "Keep state here").short('c'))
@@ -92,6 +92,9 @@ pub(super) fn command() -> Command {
         )
         .subcommand(Command::new("create").about("Judge and complete a network's configuration"))
         .subcommand(Command::new("firewall-reload").about("Put the firewall's rules back as they should be"))
+        .subcommand(
+            Command::new("firewalld-reload").about("Put the rules back each time that firewalld has been reloaded"),
+        )
         .subcommand(Command::new("version").about("Tell the version as JSON"))
 }
 
@@ -116,6 +119,7 @@ fn to_command(name: &str, sub: &ArgMatches) -> NetavarkCommand {
         },
         "create" => NetavarkCommand::Create,
         "firewall-reload" => NetavarkCommand::FirewallReload,
+        "firewalld-reload" => NetavarkCommand::FirewalldReload,
         _ => NetavarkCommand::Version,
     }
 }

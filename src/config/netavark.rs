@@ -44,6 +44,8 @@ pub enum NetavarkCommand {
     Create,
     /// Make the firewall's rules what they should be.
     FirewallReload,
+    /// The same each time that firewalld has been reloaded.
+    FirewalldReload,
     /// Tell the version.
     Version,
 }

@@ -8,7 +8,7 @@ mod update;
 mod version;
 
 pub use create::create;
-pub use reload::reload;
+pub use reload::{reload, reload_with_firewalld};
 #[cfg(any(test, fuzzing))]
 pub use setup::judge;
 pub use setup::setup;

@@ -21,6 +21,7 @@ macro_rules! each_driver {
 
 mod ends;
 mod faults;
+mod firewalld;
 mod firewall;
 mod names;
 mod plugins;
