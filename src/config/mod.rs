@@ -16,7 +16,7 @@ pub use dns::{Dns, DnsService, Host, HostAddress};
 pub use dns_server::{DnsServer, EncryptedServer, Encryption};
 pub use expose::Expose;
 pub use log::{Log, LogFormat};
-pub use netavark::{Netavark, NetavarkCommand};
+pub use netavark::{DhcpProxy, Netavark, NetavarkCommand};
 pub use network::{BUSY_POLL_MAX, BusyPoll, Limits, LoopbackSource, Network, Outbound, Subnet, THREADS_MAX};
 pub use process::{Attach, Control, MapIds, MapUser, Presence, Run, Target};
 pub use publish::{Protocol, Publish};

@@ -6,9 +6,9 @@ mod nftables;
 mod rules;
 mod state;
 
+pub use firewalld::on_each_reload;
 #[cfg(any(test, fuzzing))]
 pub use nftables::check_encoding;
-pub use firewalld::on_each_reload;
 pub use rules::{ContainerRules, Isolation, NetworkRules, hash_name};
 pub use state::State;
 

@@ -119,6 +119,7 @@ impl Route {
             message.header.change_mask = LinkFlags::Up;
         }
         message.attributes.extend(change.mac.map(|mac| LinkAttribute::Address(mac.to_vec())));
+        message.attributes.extend(change.mtu.map(LinkAttribute::Mtu));
         message.attributes.extend(change.alias.map(|alias| LinkAttribute::IfAlias(alias.into())));
         message.attributes.extend(change.name.map(|name| LinkAttribute::IfName(name.into())));
         if change.hairpin {
@@ -167,6 +168,8 @@ pub struct Change<'a> {
     pub up: bool,
     /// Its Ethernet address.
     pub mac: Option<&'a [u8]>,
+    /// Its MTU in bytes.
+    pub mtu: Option<u32>,
     /// Its alias.
     pub alias: Option<&'a str>,
     /// Its name.

@@ -19,10 +19,11 @@ macro_rules! each_driver {
     )*};
 }
 
+mod dhcp;
 mod ends;
 mod faults;
-mod firewalld;
 mod firewall;
+mod firewalld;
 mod names;
 mod plugins;
 mod podman;

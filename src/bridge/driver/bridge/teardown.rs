@@ -5,6 +5,7 @@ use nix::errno::Errno;
 use super::Bridge;
 use crate::bridge::driver::{delete_inside, inside};
 use crate::bridge::error::{During, Error, Result};
+use crate::bridge::ipam::Source;
 use crate::bridge::kernel::Kernel;
 use crate::bridge::lock;
 use crate::bridge::netlink::{Link, Route};
@@ -21,6 +22,9 @@ impl Bridge {
     /// Takes away what is there, and goes on when something fails. The links go first: rules without them do nothing, while links
     /// without rules would let the container reach what it must not.
     pub fn teardown(&self, run: &Run, kernel: &mut Kernel, errors: &mut Vec<Error>) {
+        if self.ipam.source == Source::Dhcp {
+            self.leasing().release(run, kernel, errors);
+        }
         if let Some(container) = kernel.container() {
             inside::delete_routes(container, &self.routes, errors);
         }

@@ -96,18 +96,25 @@ impl Bus {
         arguments: &(impl Serialize + DynamicType),
     ) -> Result<R> {
         let call = self.connection.call_method(Some(name), path, Some(interface), method, arguments);
-        let reply = self.runtime.block_on(call).map_err(|error| failed(error).during(format!("{method} of {name}")))?;
+        let reply = self.runtime.block_on(call).map_err(|error| failed_in(error, method))?;
         reply.body().deserialize().map_err(failed)
     }
 }
 
 /// In the words of netavark's callers.
 fn failed(error: zbus::Error) -> Error {
-    let text = match error {
+    Error::text(sentence(error)).during("DBus error")
+}
+
+fn failed_in(error: zbus::Error, method: &str) -> Error {
+    Error::text(sentence(error)).during(method).during("DBus error")
+}
+
+fn sentence(error: zbus::Error) -> String {
+    match error {
         zbus::Error::MethodError(name, Some(detail), _) => format!("{name}: {detail}"),
         other => other.to_string(),
-    };
-    Error::text(text).during("DBus error")
+    }
 }
 
 /// Whether firewalld refused with this code, with which its messages begin.

@@ -22,9 +22,7 @@ pub fn on_each_reload(mut work: impl FnMut()) -> Result<()> {
     Ok(())
 }
 
-async fn subscribe(
-    connection: &Connection,
-) -> zbus::Result<impl Stream<Item = zbus::Result<Message>> + Unpin + use<>> {
+async fn subscribe(connection: &Connection) -> zbus::Result<impl Stream<Item = zbus::Result<Message>> + Unpin + use<>> {
     let reloaded = MatchRule::builder()
         .msg_type(message::Type::Signal)
         .sender(NAME)?

@@ -29,11 +29,7 @@ pub fn is_there() -> Result<()> {
 
 /// Adds the network and the container, as far as they are missing. When firewalld has to be reloaded for it, `all` that was there is
 /// added again.
-pub fn setup(
-    network: &NetworkRules,
-    container: &ContainerRules,
-    all: impl Fn() -> Result<Vec<Whole>>,
-) -> Result<()> {
+pub fn setup(network: &NetworkRules, container: &ContainerRules, all: impl Fn() -> Result<Vec<Whole>>) -> Result<()> {
     if network.internal {
         return Ok(());
     }

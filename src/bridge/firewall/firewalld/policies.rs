@@ -21,13 +21,17 @@ struct Policy {
     to: &'static str,
     target: &'static str,
     masquerade: bool,
+    rich: &'static [&'static str],
 }
 
+/// `masquerade` alone is about IPv4.
+const MASQUERADE6: &str = "rule family=\"ipv6\" masquerade";
+
 const POLICIES: [Policy; 4] = [
-    Policy { name: OUTBOUND, from: ZONE, to: "ANY", target: "ACCEPT", masquerade: true },
-    Policy { name: FORWARD, from: "ANY", to: "HOST", target: "CONTINUE", masquerade: false },
-    Policy { name: HOST_FORWARD, from: "HOST", to: "ANY", target: "CONTINUE", masquerade: false },
-    Policy { name: INBOUND, from: "ANY", to: ZONE, target: "CONTINUE", masquerade: true },
+    Policy { name: OUTBOUND, from: ZONE, to: "ANY", target: "ACCEPT", masquerade: true, rich: &[MASQUERADE6] },
+    Policy { name: FORWARD, from: "ANY", to: "HOST", target: "CONTINUE", masquerade: false, rich: &[] },
+    Policy { name: HOST_FORWARD, from: "HOST", to: "ANY", target: "CONTINUE", masquerade: false, rich: &[] },
+    Policy { name: INBOUND, from: "ANY", to: ZONE, target: "CONTINUE", masquerade: true, rich: &[] },
 ];
 
 /// The zone and the policies are there. `true`: some were not, and firewalld was reloaded.
@@ -46,12 +50,15 @@ pub fn ensure(bus: &Bus) -> Result<bool> {
     if POLICIES.iter().any(|policy| is_missing(&policy)) {
         missing = true;
         let permanent: Vec<String> = bus.config("getPolicyNames", &())?;
-        for policy in POLICIES.iter().filter(is_missing).filter(|policy| !permanent.iter().any(|name| name == policy.name)) {
+        for policy in
+            POLICIES.iter().filter(is_missing).filter(|policy| !permanent.iter().any(|name| name == policy.name))
+        {
             let settings = Settings::from([
                 ("ingress_zones", Value::new(vec![policy.from])),
                 ("egress_zones", Value::new(vec![policy.to])),
                 ("target", Value::new(policy.target)),
                 ("masquerade", Value::new(policy.masquerade)),
+                ("rich_rules", Value::new(policy.rich.to_vec())),
             ]);
             bus.config::<OwnedObjectPath>("addPolicy", &(policy.name, settings))?;
         }

@@ -126,9 +126,12 @@ mod tests {
     #[test]
     fn what_is_published_is_found_again() {
         let port = |host: &str, range: u16| serde_json::json!({"host_ip": host, "host_port": 80, "container_port": 90, "protocol": "tcp", "range": range});
-        let rules = Rules::of(&container(
-            serde_json::json!([port("", 3), port("127.0.0.1", 1), port("::1", 1), port("192.0.2.1", 1)]),
-        ));
+        let rules = Rules::of(&container(serde_json::json!([
+            port("", 3),
+            port("127.0.0.1", 1),
+            port("::1", 1),
+            port("192.0.2.1", 1)
+        ])));
         let rules = rules.unwrap();
         let forward = |to: &str| ("80-82".to_owned(), "tcp".to_owned(), "90-92".to_owned(), to.to_owned());
         assert_eq!(rules.forwards, [forward("10.88.0.2"), forward("fd00::2")]);
