@@ -27,7 +27,7 @@ fn room(bed: &Bed) -> Room<'_> {
 fn server(bed: &Bed, side: Side, options: &str) -> Proc {
     let command = format!(
         "exec dnsmasq -C /dev/null -k -p 0 --user=root --pid-file= --log-dhcp --log-facility=- --dhcp-authoritative \
-         --dhcp-leasefile=/tmp/dnsmasq.leases --dhcp-option=option:T1,2s --dhcp-option=option:T2,100s {options}"
+         --dhcp-leasefile=/tmp/dnsmasq.leases --dhcp-option=option:T1,2s --dhcp-option=option:T2,100s {options} 2>&1"
     );
     let server = bed.root(side, &command).spawn();
     server.wait_for("DHCP, ");

@@ -1,11 +1,10 @@
 //! The sockets of a client, opened in the container's network namespace.
 
-use std::io::{self, ErrorKind, Read};
+use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddrV4, SocketAddrV6, UdpSocket};
 
 use nix::errno::Errno;
-use socket2::{Domain, Protocol, SockFilter, Socket, Type};
-use tokio::io::unix::AsyncFd;
+use socket2::{Domain, Protocol, SockFilter, SockRef, Socket, Type};
 
 use crate::bridge::dhcp::client::{Transmit, packet};
 use crate::bridge::netns::Netns;
@@ -22,7 +21,7 @@ const EVERYBODY: [u8; 6] = [0xff; 6];
 
 /// An interface, and the socket that its messages come by.
 pub struct Wire {
-    socket: AsyncFd<Socket>,
+    socket: tokio::net::UdpSocket,
     interface: String,
     index: u32,
     v6: bool,
@@ -35,24 +34,19 @@ impl Wire {
         let socket = netns.inside(open).map_err(|error| io::Error::other(error.to_string()))??;
         socket.set_nonblocking(true)?;
         let _ = socket.set_recv_buffer_size(QUEUE);
-        Ok(Wire { socket: AsyncFd::register(socket)?, interface: interface.into(), index, v6 })
+        // A packet socket is none of UDP, but is waited for and read in the same way.
+        let socket = tokio::net::UdpSocket::from_std(socket.into())?;
+        Ok(Wire { socket, interface: interface.into(), index, v6 })
     }
 
     /// The next message.
     pub async fn receive(&self, buffer: &mut Vec<u8>) -> io::Result<Vec<u8>> {
         buffer.resize(LONGEST, 0);
         loop {
-            let mut ready = self.socket.readable().await?;
-            match ready.try_io(|socket| (&mut &*socket.get_ref()).read(buffer)) {
-                Ok(Ok(length)) if self.v6 => return Ok(buffer[..length].to_vec()),
-                Ok(Ok(length)) => {
-                    if let Some(message) = packet::to_client(&buffer[..length]) {
-                        return Ok(message.to_vec());
-                    }
-                }
-                Ok(Err(error)) if error.kind() == ErrorKind::Interrupted => {}
-                Ok(Err(error)) => return Err(error),
-                Err(_) => {}
+            let length = self.socket.recv(buffer).await?;
+            let message = if self.v6 { Some(&buffer[..length]) } else { packet::to_client(&buffer[..length]) };
+            if let Some(message) = message {
+                return Ok(message.to_vec());
             }
         }
     }
@@ -62,7 +56,7 @@ impl Wire {
         match message {
             Transmit::Multicast(bytes) => {
                 let to = SocketAddrV6::new(SERVERS6.0, SERVERS6.1, 0, self.index);
-                self.socket.get_ref().send_to(bytes, &to.into()).map(drop)
+                SockRef::from(&self.socket).send_to(bytes, &to.into()).map(drop)
             }
             Transmit::Broadcast(from, bytes) => self.broadcast(*from, Ipv4Addr::BROADCAST, bytes),
             Transmit::Unicast(from, to, bytes) => {
@@ -77,7 +71,7 @@ impl Wire {
 
     fn broadcast(&self, from: Ipv4Addr, to: Ipv4Addr, bytes: &[u8]) -> io::Result<()> {
         let packet = packet::to_servers(from, to, bytes).ok_or(Errno::EMSGSIZE)?;
-        self.socket.get_ref().send_to(&packet, &link_layer::ipv4_on(self.index, EVERYBODY)).map(drop)
+        SockRef::from(&self.socket).send_to(&packet, &link_layer::ipv4_on(self.index, EVERYBODY)).map(drop)
     }
 }
 

@@ -140,7 +140,7 @@ pub struct Status {
 
 /// The codes of gRPC that are used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[expect(missing_docs, reason = "the names are gRPC's")]
+#[allow(missing_docs, reason = "the names are gRPC's")]
 pub enum Code {
     InvalidArgument = 3,
     DeadlineExceeded = 4,
