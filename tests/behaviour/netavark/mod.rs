@@ -28,5 +28,6 @@ mod names;
 mod plugins;
 mod podman;
 mod room;
+mod steps;
 mod traffic;
 mod vlan;

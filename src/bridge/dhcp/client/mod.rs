@@ -1,6 +1,8 @@
 //! A DHCP client without sockets or clocks: packets, the time and randomness are arguments, and what is to be sent, and when it next
 //! wants to be asked, are results. Times are durations since one fixed moment that also a later process knows (CLOCK_BOOTTIME).
 
+#[cfg(any(test, fuzzing))]
+pub mod fuzz;
 mod lease;
 pub mod packet;
 mod timing;

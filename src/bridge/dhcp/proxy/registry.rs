@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 use tokio::task::{JoinHandle, spawn_local};
-use tokio::time::{sleep, timeout};
+use tokio::time::{interval, timeout};
 
 use super::file::{self, Held, told};
 use super::holder::Holder;
@@ -29,6 +29,24 @@ pub struct Registry {
     next: Cell<u64>,
     leases: RefCell<Vec<Kept>>,
     used: Cell<Instant>,
+    busy: Cell<usize>,
+}
+
+/// A client waits for an answer.
+struct Busy<'r>(&'r Registry);
+
+impl<'r> Busy<'r> {
+    fn new(registry: &'r Registry) -> Busy<'r> {
+        registry.busy.set(registry.busy.get() + 1);
+        Busy(registry)
+    }
+}
+
+impl Drop for Busy<'_> {
+    fn drop(&mut self) {
+        self.0.busy.set(self.0.busy.get() - 1);
+        self.0.used.set(Instant::now());
+    }
 }
 
 struct Kept {
@@ -41,8 +59,8 @@ struct Kept {
 impl Registry {
     /// None yet. They are kept in `file`; a server has `patience` long to grant one.
     pub fn new(file: PathBuf, patience: Duration) -> Rc<Registry> {
-        let (next, used) = (Cell::new(0), Cell::new(Instant::now()));
-        Rc::new(Registry { file, patience, next, leases: RefCell::default(), used })
+        let used = Cell::new(Instant::now());
+        Rc::new(Registry { file, patience, next: Cell::new(0), leases: RefCell::default(), used, busy: Cell::new(0) })
     }
 
     /// Goes on with the leases of an earlier proxy.
@@ -63,7 +81,8 @@ impl Registry {
 
     /// For how long nothing has been asked and there has been no lease.
     pub fn idle(&self) -> Duration {
-        if self.leases.borrow().is_empty() { self.used.get().elapsed() } else { Duration::ZERO }
+        let is_idle = self.leases.borrow().is_empty() && self.busy.get() == 0;
+        if is_idle { self.used.get().elapsed() } else { Duration::ZERO }
     }
 
     fn keep(&self, held: Held, work: impl AsyncFnOnce(u64, oneshot::Receiver<()>) + 'static) {
@@ -76,11 +95,12 @@ impl Registry {
 
     /// Keeps a lease until it is given back, or the container is gone.
     async fn hold(&self, number: u64, mut holder: Holder, mut stop: oneshot::Receiver<()>) {
+        let mut look = interval(LOOK);
         loop {
             tokio::select! {
                 _ = &mut stop => break,
                 event = holder.next() => self.changed(number, &mut holder, event),
-                () = sleep(LOOK) => if !holder.is_there() { break },
+                _ = look.tick() => if !holder.is_there() { break },
             }
         }
         holder.release();
@@ -144,7 +164,7 @@ impl Registry {
 
 impl Handler for Rc<Registry> {
     async fn setup(&self, config: NetworkConfig) -> Result<rpc::Lease, Status> {
-        self.used.set(Instant::now());
+        let _busy = Busy::new(self);
         parse_mac(&config.container_mac_addr).map_err(|error| Status::new(Code::InvalidArgument, error.to_string()))?;
         if self.leases.borrow().len() >= LEASES_MAX {
             return Err(Status::new(Code::ResourceExhausted, format!("there are {LEASES_MAX} leases already")));
@@ -180,7 +200,7 @@ impl Handler for Rc<Registry> {
     }
 
     async fn teardown(&self, config: NetworkConfig) -> Result<rpc::Lease, Status> {
-        self.used.set(Instant::now());
+        let _busy = Busy::new(self);
         let mut last = rpc::Lease::default();
         for kept in self.take(|other| is_same(other, &config)) {
             last = told(&kept.held);
@@ -191,6 +211,7 @@ impl Handler for Rc<Registry> {
     }
 
     async fn clean(&self) -> Result<OperationResponse, Status> {
+        let _busy = Busy::new(self);
         for kept in self.take(|_| true) {
             self.end(kept).await;
         }

@@ -45,14 +45,23 @@ impl Rules {
     }
 
     fn publish(&mut self, port: &PortMapping, host: Option<IpAddr>, address: IpAddr) {
-        let range = |first: u16| match port.count() {
+        let range = |first: u16, count: u16| match count {
             1 => first.to_string(),
             count => format!("{first}-{}", first.saturating_add(count - 1)),
         };
-        let forward = forward(range(port.host_port), &port.protocol, range(port.container_port), address);
+        // firewalld leaves it to the kernel which port of a range is taken, and that keeps a port only when it can.
+        let whole = port.host_port == port.container_port;
+        let (count, steps) = if whole { (port.count(), 1) } else { (1, port.count()) };
+        for step in 0..steps {
+            let (from, to) = (port.host_port.saturating_add(step), port.container_port.saturating_add(step));
+            self.publish_one(host, forward(range(from, count), &port.protocol, range(to, count), address));
+        }
+    }
+
+    fn publish_one(&mut self, host: Option<IpAddr>, forward: Forward) {
         match host.filter(|host| !host.is_unspecified()) {
             None => {
-                if address.is_ipv4() {
+                if forward.3.parse::<Ipv4Addr>().is_ok() {
                     self.host.push(rich(Ipv4Addr::LOCALHOST.into(), &forward));
                 }
                 self.forwards.push(forward);
@@ -125,26 +134,25 @@ mod tests {
 
     #[test]
     fn what_is_published_is_found_again() {
-        let port = |host: &str, range: u16| serde_json::json!({"host_ip": host, "host_port": 80, "container_port": 90, "protocol": "tcp", "range": range});
+        let port = |host: &str, to: u16, range: u16| serde_json::json!({"host_ip": host, "host_port": 80, "container_port": to, "protocol": "tcp", "range": range});
         let rules = Rules::of(&container(serde_json::json!([
-            port("", 3),
-            port("127.0.0.1", 1),
-            port("::1", 1),
-            port("192.0.2.1", 1)
+            port("", 80, 3),
+            port("127.0.0.1", 90, 1),
+            port("::1", 90, 1),
+            port("192.0.2.1", 90, 2)
         ])));
         let rules = rules.unwrap();
-        let forward = |to: &str| ("80-82".to_owned(), "tcp".to_owned(), "90-92".to_owned(), to.to_owned());
+        let forward = |to: &str| ("80-82".to_owned(), "tcp".to_owned(), "80-82".to_owned(), to.to_owned());
         assert_eq!(rules.forwards, [forward("10.88.0.2"), forward("fd00::2")]);
         let rule = |host: &str, port: &str, to: &str| {
             format!(
                 "rule family=\"ipv4\" destination address=\"{host}\" forward-port port=\"{port}\" protocol=\"tcp\" to-port=\"{to}\" to-addr=\"10.88.0.2\""
             )
         };
-        assert_eq!(
-            rules.host,
-            [rule("127.0.0.1", "80-82", "90-92"), rule("127.0.0.1", "80", "90"), rule("192.0.2.1", "80", "90")]
-        );
-        assert_eq!(rules.rich.len(), 3, "one address, and the name server's two protocols: {:?}", rules.rich);
+        let (first, second) = (rule("192.0.2.1", "80", "90"), rule("192.0.2.1", "81", "91"));
+        assert_eq!(rules.rich[..2], [first.clone(), second.clone()], "a range that is moved");
+        assert_eq!(rules.host, [rule("127.0.0.1", "80-82", "80-82"), rule("127.0.0.1", "80", "90"), first, second]);
+        assert_eq!(rules.rich.len(), 4, "and the name server's two protocols: {:?}", rules.rich);
         let mut kept = rules.clone();
         kept.add(rules.clone());
         assert_eq!(kept, rules, "nothing twice");
