@@ -34,6 +34,7 @@ fn main() -> ExitCode {
         Request::Run(run) => return finish(namespace::run(&run)),
         Request::Attach(attach) => return finish(namespace::attach(*attach)),
         Request::Netavark(netavark) => return bridge::main(&netavark),
+        Request::Names(names) => return dns::containers::main(&names),
         Request::Control(command) => match control::commands::run(&command) {
             Ok(text) => io::stdout().write_all(text.as_bytes()),
             Err(error) => {

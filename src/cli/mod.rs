@@ -1,6 +1,7 @@
 //! The command line: what was typed becomes a validated configuration, or one message with everything that is wrong.
 
 mod attach;
+mod containers;
 mod control;
 mod dns;
 mod faults;
@@ -21,7 +22,7 @@ use std::path::{Path, PathBuf};
 use clap::Command;
 use clap_complete::Shell;
 
-use crate::config::{Attach, Netavark, Run};
+use crate::config::{Attach, ContainerNames, Netavark, Run};
 use crate::control::commands;
 
 pub(crate) use faults::Faults;
@@ -36,6 +37,8 @@ pub(crate) enum Request {
     Attach(Box<Attach>),
     /// Make container networks in the kernel.
     Netavark(Box<Netavark>),
+    /// Answer with the names of containers.
+    Names(Box<ContainerNames>),
     /// Ask networks that are running.
     Control(commands::Command),
     /// Print a completion script.
@@ -67,12 +70,15 @@ Exit codes: 2 for wrong flags or configuration, 1 when something cannot be done;
 /// Turns the arguments, program name first, into a request.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request, Faults> {
     let args: Vec<OsString> = args.into_iter().collect();
-    let is_netavark = |arg: &OsString| Path::new(arg).file_name().is_some_and(|name| name == netavark::NAME);
-    if args.first().is_some_and(is_netavark) {
-        return Ok(netavark::parse(&args));
-    }
-    if args.get(1).is_some_and(|arg| arg == netavark::NAME) {
-        return Ok(netavark::parse(&args[1..]));
+    let called = args.first().and_then(|arg| Path::new(arg).file_name());
+    for (own, own_args) in
+        [(called, &args[..]), (args.get(1).map(OsString::as_os_str), args.get(1..).unwrap_or_default())]
+    {
+        match own.and_then(|own| own.to_str()) {
+            Some(netavark::NAME) => return Ok(netavark::parse(own_args)),
+            Some(containers::AARDVARK) => return Ok(containers::parse_aardvark(own_args)),
+            _ => {}
+        }
     }
     parse::parse(args)
 }
@@ -90,6 +96,8 @@ fn command() -> Command {
         .subcommand(run::command())
         .subcommand(attach::command())
         .subcommand(netavark::command())
+        .subcommand(containers::aardvark_command())
+        .subcommand(containers::dns_command())
         .subcommand(control::list_command())
         .subcommand(control::ports_command())
         .subcommand(control::stats_command())

@@ -82,9 +82,13 @@ pub(super) fn command() -> Command {
                 .help("Whether a user runs it: no state for the firewall, no files in /run/sysctl.d"),
         )
         .arg(
-            path("aardvark-binary", "FILE", "The container name server; without it there are no names")
-                .short('a')
-                .default_value(AARDVARK),
+            path(
+                "aardvark-binary",
+                "FILE",
+                "The container name server; where it is not installed, this program is one",
+            )
+            .short('a')
+            .default_value(AARDVARK),
         )
         .arg(path("plugin-directory", "DIR", "Look for plugins here").action(ArgAction::Append))
         .subcommand(Command::new("setup").about("Give a container its networks").arg(netns()))

@@ -1,7 +1,6 @@
 //! From a query to its answer: a local name, the cache, or whoever is to be asked.
 
 use std::cell::{Cell, RefCell};
-use std::collections::HashMap;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
@@ -10,12 +9,16 @@ use std::time::Instant;
 
 use rnet_dns::{Cache, Ede, Hosts, Query, Rcode, Reply, Routes, Unfit, failure, fit, is_rebinding, refusal};
 use tokio::net::TcpStream;
-use tokio::sync::OnceCell;
+use tokio::sync::oneshot;
 use tracing::{debug, info};
 
+use super::flights::{Flights, Name, Waiter};
 use super::host_file::HostFile;
+use super::seldom::Seldom;
 use super::upstream::encrypted::Trust;
 use super::upstream::{Common, Failure, Fetched, Group};
+use crate::config::dns::Asking;
+use crate::config::resolv::Manner;
 use crate::config::{Dns, DnsServer, Outbound, ResolvConf};
 
 /// What a message over TCP can be.
@@ -35,13 +38,42 @@ pub enum Ask {
     /// This is the answer.
     Answered(Reply),
     /// Others are asked; the answer comes later.
-    Asked(Waiting),
+    Asked(Asked),
     /// It gets none.
     Ignored,
 }
 
-/// An answer that is waited for.
+/// A query that others are to be asked for. Nobody is asked before somebody waits.
+pub struct Asked {
+    query: Rc<[u8]>,
+    name: Option<Name>,
+    via: Via,
+    place: Place,
+}
+
+/// An answer that is waited for. One without bytes is none, and nothing is to be said ([`Asking::InTurn`]).
 pub type Waiting = Pin<Box<dyn Future<Output = Reply>>>;
+
+impl Asked {
+    /// Asks, and does `then` with the answer.
+    pub fn then(self, then: impl FnOnce(Reply) + 'static) {
+        let Asked { query, name, via, place } = self;
+        let forwarder = Rc::clone(&place.0);
+        forwarder.board(name, Waiter { message: query, via, then: Box::new(then), place });
+    }
+}
+
+impl IntoFuture for Asked {
+    type Output = Reply;
+    type IntoFuture = Waiting;
+
+    fn into_future(self) -> Waiting {
+        let query = Rc::clone(&self.query);
+        let (sender, reply) = oneshot::channel();
+        self.then(|reply| drop(sender.send(reply)));
+        Box::pin(async move { reply.await.unwrap_or_else(|_| refusal(&query, Rcode::ServerFailure)) })
+    }
+}
 
 /// What was done, for the log.
 #[derive(Clone, Copy, Debug, Default)]
@@ -58,8 +90,6 @@ pub struct Counters {
     rebinding: u64,
 }
 
-type Flight = Rc<OnceCell<Result<Rc<Fetched>, Failure>>>;
-
 /// Answers queries.
 pub struct Forwarder {
     hosts: Hosts,
@@ -71,10 +101,13 @@ pub struct Forwarder {
     common: Rc<Common>,
     settings: Dns,
     cache: RefCell<Cache>,
-    /// Queries that servers have been asked and have not answered, by what they ask and how.
-    flights: RefCell<HashMap<(Vec<u8>, Via), Flight>>,
+    /// Queries that servers have been asked and have not answered.
+    flights: RefCell<Flights>,
     waiting: Cell<usize>,
-    host: Rc<HostFile>,
+    /// Where the host's resolv.conf is asked for; `None` where somebody else looks for it.
+    host: Option<Rc<HostFile>>,
+    /// Told of once a minute.
+    failures: Seldom,
     counters: Cell<Counters>,
 }
 
@@ -86,10 +119,10 @@ impl Forwarder {
         outbound: &Outbound,
         hosts: Hosts,
         trust: Option<Trust>,
-        host: Rc<HostFile>,
+        host: Option<Rc<HostFile>>,
     ) -> Rc<Forwarder> {
         let common = Common::new(outbound.clone(), trust);
-        let manner = ResolvConf::default().adapted(dns).manner();
+        let manner = Manner { asking: dns.asking, ..ResolvConf::default().adapted(dns).manner() };
         let mut routes = Routes::default();
         let mut domains = Vec::new();
         for (domain, servers) in &dns.domains {
@@ -107,18 +140,21 @@ impl Forwarder {
             flights: RefCell::default(),
             waiting: Cell::new(0),
             host,
+            failures: Seldom::default(),
             counters: Cell::default(),
         })
     }
 
     /// Whether the host's resolv.conf is to be looked at before the next query.
     pub fn is_host_due(&self) -> bool {
-        self.host.is_due()
+        self.host.as_ref().is_some_and(|host| host.is_due())
     }
 
     /// Looks at the host's resolv.conf.
     pub async fn follow_host(&self) {
-        self.host.refresh().await;
+        if let Some(host) = &self.host {
+            host.refresh().await;
+        }
     }
 
     /// Takes the text of the host's resolv.conf.
@@ -140,9 +176,14 @@ impl Forwarder {
             self.general.replace(Rc::clone(&group));
             // Other servers may see other things.
             self.cache.borrow_mut().clear();
-            self.flights.borrow_mut().clear();
+            self.flights.borrow_mut().forget();
         }
         self.common.host.replace(group);
+    }
+
+    /// Whether no query waits for a server.
+    pub fn is_idle(&self) -> bool {
+        self.waiting.get() == 0
     }
 
     /// Deals with a message from a client.
@@ -178,13 +219,7 @@ impl Forwarder {
             ));
         }
         let place = Place::take(self);
-        let message = message.to_vec();
-        Ask::Asked(Box::pin(async move {
-            let forwarder = &place.0;
-            // It was one above.
-            let Ok(query) = Query::judge(&message) else { return refusal(&message, Rcode::FormatError) };
-            forwarder.resolve(&query, key, via).await
-        }))
+        Ask::Asked(Asked { query: message.into(), name: key.map(|key| (key, via)), via, place })
     }
 
     /// If a message asks for a whole zone, the connection to a server that has been asked for it, and one of the places for queries
@@ -204,19 +239,55 @@ impl Forwarder {
         own.unwrap_or_else(|| self.general.borrow().clone())
     }
 
-    /// Asks others.
-    async fn resolve(&self, query: &Query<'_>, key: Option<Vec<u8>>, via: Via) -> Reply {
-        let domain = self.routes.group(query.name());
-        let group = self.group(query);
-        let fetched = match &key {
-            None => Box::pin(group.ask(query, via)).await.map(Rc::new),
-            Some(key) => self.fetch(&group, domain.is_none(), query, key, via).await,
+    /// Lets a client wait for an answer, and asks others for it unless they have been.
+    fn board(self: &Rc<Self>, name: Option<Name>, waiter: Waiter) {
+        let (message, via) = (Rc::clone(&waiter.message), waiter.via);
+        let Some(at) = self.flights.borrow_mut().board(name, waiter) else {
+            return self.count(|counters| counters.shared += 1);
         };
+        self.count(|counters| counters.asked += 1);
+        // It was judged when it came.
+        let Ok(query) = Query::judge(&message) else { return };
+        let is_general = self.routes.group(query.name()).is_none();
+        let group = self.group(&query);
+        let forwarder = Rc::clone(self);
+        group.ask_then(Rc::clone(&message), via, move |fetched| forwarder.land(at, is_general, &fetched));
+    }
+
+    /// Tells those who wait what came of asking.
+    fn land(&self, at: usize, is_general: bool, fetched: &Result<Fetched, Failure>) {
+        let flight = self.flights.borrow_mut().land(at);
+        let is_held_back = is_general && fetched.as_ref().is_ok_and(|fetched| self.is_held_back(fetched));
+        // Servers that are no longer the host's may say what is no longer true.
+        if let (Some(name), Ok(fetched)) = (&flight.name, fetched)
+            && flight.is_current
+            && !is_held_back
+        {
+            self.cache.borrow_mut().insert(name.0.clone(), &fetched.full, Instant::now());
+        }
+        for Waiter { message, via, then, place } in flight.waiters {
+            let reply = match Query::judge(&message) {
+                Ok(query) => self.reply(&query, flight.name.as_deref(), via, is_held_back, fetched),
+                Err(_) => refusal(&message, Rcode::FormatError),
+            };
+            drop(place);
+            then(reply);
+        }
+    }
+
+    fn reply(
+        &self,
+        query: &Query<'_>,
+        name: Option<&Name>,
+        via: Via,
+        is_held_back: bool,
+        fetched: &Result<Fetched, Failure>,
+    ) -> Reply {
         let fetched = match fetched {
             Ok(fetched) => fetched,
-            Err(why) => return self.no_answer(query, key.as_deref(), via, &why),
+            Err(why) => return self.no_answer(query, name.map(|name| name.0.as_slice()), via, why),
         };
-        if domain.is_none() && self.is_held_back(&fetched) {
+        if is_held_back {
             self.count(|counters| counters.rebinding += 1);
             return failure(query, Rcode::Refused, Some((Ede::Blocked, "it leads to a private address")));
         }
@@ -226,44 +297,6 @@ impl Forwarder {
             Some(short) if fetched.full.len() > limit => fit(short.clone(), query, limit),
             _ => fit(fetched.full.clone(), query, limit),
         }
-    }
-
-    /// Asks a group, together with all who ask the same meanwhile.
-    async fn fetch(
-        &self,
-        group: &Rc<Group>,
-        is_general: bool,
-        query: &Query<'_>,
-        key: &[u8],
-        via: Via,
-    ) -> Result<Rc<Fetched>, Failure> {
-        let name = (key.to_vec(), via);
-        let flight = match self.flights.borrow_mut().entry(name.clone()) {
-            std::collections::hash_map::Entry::Occupied(entry) => {
-                self.count(|counters| counters.shared += 1);
-                Rc::clone(entry.get())
-            }
-            std::collections::hash_map::Entry::Vacant(entry) => Rc::clone(entry.insert(Flight::default())),
-        };
-        let _boarded = Boarded { forwarder: self, name: &name, flight: &flight };
-        let fetched = flight
-            .get_or_init(|| async {
-                self.count(|counters| counters.asked += 1);
-                let fetched = group.ask(query, via).await.map(Rc::new);
-                let mut flights = self.flights.borrow_mut();
-                // Servers that are no longer the host's may say what is no longer true.
-                if flights.get(&name).is_some_and(|present| Rc::ptr_eq(present, &flight)) {
-                    flights.remove(&name);
-                    if let Ok(fetched) = &fetched
-                        && !(is_general && self.is_held_back(fetched))
-                    {
-                        self.cache.borrow_mut().insert(key.to_vec(), &fetched.full, Instant::now());
-                    }
-                }
-                fetched
-            })
-            .await;
-        fetched.clone()
     }
 
     /// Whether an answer of the general servers leads where it must not.
@@ -280,6 +313,12 @@ impl Forwarder {
         }
         self.count(|counters| counters.failed += 1);
         debug!(%why, "a query gets no answer");
+        if let Some(before) = self.failures.due() {
+            info!(%why, before, "queries get no answer");
+        }
+        if self.settings.asking == Asking::InTurn {
+            return Reply::new();
+        }
         failure(query, Rcode::ServerFailure, Some((why.ede(), &why.to_string())))
     }
 
@@ -299,25 +338,6 @@ fn limit(query: &Query<'_>, via: Via) -> usize {
     match via {
         Via::Udp => query.udp_limit(),
         Via::Tcp => TCP_LIMIT,
-    }
-}
-
-/// Somebody who waits for a flight. When the last one goes without an answer there is nobody to wait for it any more.
-struct Boarded<'a> {
-    forwarder: &'a Forwarder,
-    name: &'a (Vec<u8>, Via),
-    flight: &'a Flight,
-}
-
-impl Drop for Boarded<'_> {
-    fn drop(&mut self) {
-        let mut flights = self.forwarder.flights.borrow_mut();
-        // One is in the table and one is ours.
-        if Rc::strong_count(self.flight) <= 2
-            && flights.get(self.name).is_some_and(|present| Rc::ptr_eq(present, self.flight))
-        {
-            flights.remove(self.name);
-        }
     }
 }
 

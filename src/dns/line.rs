@@ -100,12 +100,15 @@ impl Line {
         match forwarder.ask(message, Via::Udp) {
             Ask::Answered(reply) => self.push(end, &reply),
             Ask::Ignored => {}
-            Ask::Asked(wait) => {
-                let line = Rc::clone(self);
-                spawn_local(async move {
-                    let reply = wait.await;
+            Ask::Asked(asked) => {
+                let (line, forwarder) = (Rc::clone(self), Rc::clone(forwarder));
+                asked.then(move |reply| {
                     line.push(end, &reply);
-                    line.posted.notify_one();
+                    if forwarder.is_idle() {
+                        line.flush();
+                    } else {
+                        line.posted.notify_one();
+                    }
                 });
             }
         }

@@ -1,4 +1,4 @@
-//! Several datagrams in one system call (recvmmsg(2)).
+//! Several datagrams in one system call (recvmmsg(2), sendmmsg(2)).
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6};
 use std::os::fd::{AsFd, AsRawFd};
@@ -12,7 +12,7 @@ pub const MESSAGES: usize = 16;
 const PAYLOAD_MAX: usize = 65535;
 
 /// A `sockaddr_in6`, the largest address of a datagram.
-const NAME_LEN: usize = size_of::<libc::sockaddr_in6>();
+pub(super) const NAME_LEN: usize = size_of::<libc::sockaddr_in6>();
 
 /// A control message that carries an int, twice as much as is expected.
 const CONTROL_LEN: usize = 2 * (size_of::<libc::cmsghdr>() + 8);
@@ -106,6 +106,32 @@ impl Messages {
     }
 }
 
+/// Sends datagrams to where the socket is connected to, up to [`MESSAGES`]; says how many of them were taken.
+///
+/// # Errors
+/// Those of sendmmsg(2), about the first of them.
+pub fn send<'a>(socket: impl AsFd, messages: impl Iterator<Item = &'a [u8]>) -> nix::Result<usize> {
+    let mut parts = [libc::iovec { iov_base: std::ptr::null_mut(), iov_len: 0 }; MESSAGES];
+    // SAFETY: mmsghdr is plain data, for which zeroes are valid.
+    let mut headers: [libc::mmsghdr; MESSAGES] = unsafe { std::mem::zeroed() };
+    let mut count = 0;
+    for (message, (part, header)) in messages.zip(parts.iter_mut().zip(&mut headers)) {
+        *part = libc::iovec { iov_base: message.as_ptr().cast_mut().cast(), iov_len: message.len() };
+        header.msg_hdr.msg_iov = part;
+        header.msg_hdr.msg_iovlen = 1;
+        count += 1;
+    }
+    if count == 0 {
+        return Ok(0);
+    }
+    let fd = socket.as_fd().as_raw_fd();
+    // SAFETY: the first `count` headers each point to one part with the length of a message; parts and messages outlive the
+    // call, which only reads them.
+    let sent =
+        unsafe { libc::sendmmsg(fd, headers.as_mut_ptr(), count, (libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) as _) };
+    Ok(usize::try_from(Errno::result(sent)?).unwrap_or(0))
+}
+
 /// Bytes from one place to the next: a whole number of cache lines, and no power of two, so that the starts of all places
 /// fit into the processor's cache together.
 fn place_len(headroom: usize) -> usize {
@@ -113,7 +139,7 @@ fn place_len(headroom: usize) -> usize {
 }
 
 /// Reads a `sockaddr_in` or `sockaddr_in6` (ip(7), ipv6(7)).
-fn socket_addr(name: &[u8; NAME_LEN]) -> Option<SocketAddr> {
+pub(super) fn socket_addr(name: &[u8; NAME_LEN]) -> Option<SocketAddr> {
     let [family_0, family_1, port_0, port_1, rest @ ..] = name;
     let port = u16::from_be_bytes([*port_0, *port_1]);
     match libc::c_int::from(u16::from_ne_bytes([*family_0, *family_1])) {

@@ -3,6 +3,7 @@
 pub mod encrypted;
 mod group;
 mod plain;
+mod ports;
 mod provider;
 mod socket;
 
