@@ -58,13 +58,14 @@ impl Kind {
         };
         match kind {
             Kind::None => tracing::info!(target: "netavark::firewall", "Not using firewall"),
-            Kind::Firewalld => {
-                firewalld::is_there()?;
-                tracing::info!(target: "netavark::firewall", "Using firewalld firewall driver");
-            }
             _ => tracing::info!(target: "netavark::firewall", "Using {} firewall driver", kind.name()),
         }
         Ok(kind)
+    }
+
+    /// Whether there is what it needs. Teardown does not ask: the rest is taken away in any case.
+    pub fn check(self) -> Result<()> {
+        if self == Kind::Firewalld { firewalld::is_there() } else { Ok(()) }
     }
 
     /// Adds the rules of a network, as far as they are missing, and those of a container.
@@ -78,13 +79,14 @@ impl Kind {
     }
 
     /// Removes the rules of a container, and with the last one (`complete`) those of the network.
-    pub fn teardown(self, network: &NetworkRules, container: &ContainerRules, complete: bool) -> Result<()> {
+    pub fn teardown(self, network: &NetworkRules, container: &ContainerRules, complete: bool) -> Result<Leftover> {
         match self {
-            Kind::Nftables => nftables::teardown(network, container, complete),
-            Kind::Iptables => iptables::teardown(network, container, complete),
-            Kind::Firewalld => firewalld::teardown(network, container, complete),
-            Kind::None => Ok(()),
+            Kind::Nftables => return nftables::teardown(network, container, complete).map(|wire| Leftover(Some(wire))),
+            Kind::Iptables => iptables::teardown(network, container, complete)?,
+            Kind::Firewalld => firewalld::teardown(network, container, complete)?,
+            Kind::None => {}
         }
+        Ok(Leftover(None))
     }
 
     /// Makes the rules what they should be.
@@ -115,6 +117,9 @@ impl Kind {
         matches!(self, Kind::Nftables | Kind::Iptables)
     }
 }
+
+/// What is left when rules have been removed: a connection whose end waits for the kernel, and is better kept for later.
+pub struct Leftover(#[allow(dead_code, reason = "it is kept for its end")] Option<nftables::Wire>);
 
 /// A network with its containers.
 pub type Whole = (NetworkRules, Vec<ContainerRules>);

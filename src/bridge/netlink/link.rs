@@ -136,6 +136,14 @@ impl Route {
         self.0.request(RTM_NEWLINK, 0, &emitted(&message))
     }
 
+    /// Sets a link down: from then on nothing passes it.
+    pub fn set_down(&mut self, index: u32) -> nix::Result<()> {
+        let mut header = ifinfomsg(index);
+        // The flags stay zero; this is what is to be changed of them.
+        header[12..].copy_from_slice(&(libc::IFF_UP as u32).to_ne_bytes());
+        self.0.request(RTM_NEWLINK, 0, &header)
+    }
+
     /// Makes a VLAN the untagged one of a bridge's port (AF_BRIDGE, IFLA_AF_SPEC).
     pub fn set_port_vlan(&mut self, message: &LinkMessage) -> nix::Result<()> {
         self.0.request(RTM_SETLINK, 0, &emitted(message))

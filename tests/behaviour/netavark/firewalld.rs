@@ -222,6 +222,13 @@ fn without_a_bus(bed: &Bed) {
         assert!(told.starts_with(start) && told.len() > start.len(), "{told}");
     }
     room.assert_clean();
+    // What can be taken away without it is.
+    let input = on("1", 2, &network(0));
+    room.netavark(&["setup", "/run/netns/c1"], &input).env("NETAVARK_FW", "none").ok();
+    room.root("printf firewalld >/run/nv/firewall/firewall-driver");
+    let out = room.netavark(&["teardown", "/run/netns/c1"], &input).output();
+    assert!(error_of(&out).starts_with("DBus error: "), "{out}");
+    assert_eq!(room.links(), "");
 }
 
 /// firewalld knows no sctp in forwards of its own.

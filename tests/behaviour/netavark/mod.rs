@@ -22,6 +22,7 @@ macro_rules! each_driver {
 mod dhcp;
 mod ends;
 mod faults;
+mod features;
 mod firewall;
 mod firewalld;
 mod names;

@@ -8,7 +8,7 @@ use super::Bridge;
 use super::link::Ready;
 use crate::bridge::conntrack;
 use crate::bridge::error::Result;
-use crate::bridge::firewall::{ContainerRules, Kind, NetworkRules, Setup, hash_name};
+use crate::bridge::firewall::{ContainerRules, Kind, Leftover, NetworkRules, Setup, hash_name};
 use crate::bridge::run::Run;
 use crate::bridge::undo::Undo;
 
@@ -36,7 +36,7 @@ impl Bridge {
             if complete && beside_firewalld {
                 kind.distrust(&rules);
             }
-            kind.teardown(&rules, &of, complete)
+            kind.teardown(&rules, &of, complete).map(drop)
         });
         // A user's firewalld is that of the machine, which knows nothing of the user's namespace.
         if beside_firewalld {
@@ -45,8 +45,8 @@ impl Bridge {
         kind.setup(&network, &container, &Setup { again, state: state.as_ref() })
     }
 
-    /// Undoes what [`Bridge::setup_firewall`] did, with the driver that did it.
-    pub fn teardown_firewall(&self, run: &Run, complete: bool) -> Result<()> {
+    /// Removes the rules that [`Bridge::setup_firewall`] made, with the driver that made them.
+    pub fn remove_rules(&self, run: &Run, complete: bool) -> Result<Leftover> {
         let servers: Vec<IpAddr> = match self.dns_enabled {
             true => self.ipam.gateways.iter().map(IpNet::addr).collect(),
             false => Vec::new(),
@@ -59,10 +59,14 @@ impl Bridge {
         if complete && !run.rootless {
             kind.distrust(&network);
         }
-        kind.teardown(&network, &container, complete)?;
+        let leftover = kind.teardown(&network, &container, complete)?;
         flush(kind, &container, false);
-        // Last, so that whoever is killed before it can still be found out about.
-        state.map_or(Ok(()), |state| state.forget(&self.network_id, &self.container_id, complete))
+        Ok(leftover)
+    }
+
+    /// Forgets what was noted; the last that is done, so that whoever is killed before it can still be found out about.
+    pub fn forget(&self, run: &Run, complete: bool) -> Result<()> {
+        run.state().map_or(Ok(()), |state| state.forget(&self.network_id, &self.container_id, complete))
     }
 
     /// What the firewall is told of the network.
