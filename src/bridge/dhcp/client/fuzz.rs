@@ -6,6 +6,8 @@ use super::{Client, Event, Identity, Transmit, packet};
 
 /// struct bootp: where the transaction and the client's address are.
 const XID: std::ops::Range<usize> = 4..8;
+/// The same of DHCPv6.
+const XID6: std::ops::Range<usize> = 1..4;
 const ADDRESS: std::ops::Range<usize> = 28..34;
 
 /// Plays a server: the first byte says which, and each further piece is a message with its length before it, or a moment (length 0).
@@ -35,8 +37,8 @@ pub fn serve(bytes: &[u8]) {
         } else {
             let mut message = message.to_vec();
             // Otherwise nothing would be for this client.
-            let known = if v6 { vec![1..4] } else { vec![XID, ADDRESS] };
-            for range in known {
+            let known: &[std::ops::Range<usize>] = if v6 { &[XID6] } else { &[XID, ADDRESS] };
+            for range in known.iter().cloned() {
                 if let (Some(into), Some(from)) = (message.get_mut(range.clone()), sent.get(range)) {
                     into.copy_from_slice(from);
                 }
