@@ -1,6 +1,7 @@
 //! The system calls that no safe crate wraps, each behind a safe function.
 
 pub mod datagrams;
+pub mod link_layer;
 pub mod messages;
 pub mod netlink;
 pub mod packets;

@@ -10,7 +10,17 @@ mod netavark;
 
 /// What the room expects of the crate.
 mod config {
-    pub use crate::netavark::{Netavark, NetavarkCommand};
+    pub use crate::netavark::{DhcpProxy, Netavark, NetavarkCommand};
+}
+
+mod sys {
+    #[path = "../../../src/sys/link_layer.rs"]
+    pub mod link_layer;
+
+    /// No descriptor is passed to a fuzzer.
+    pub fn claim_descriptor(_: std::os::fd::RawFd) -> nix::Result<std::os::fd::OwnedFd> {
+        Err(nix::errno::Errno::EBADF)
+    }
 }
 
 libfuzzer_sys::fuzz_target!(|text: &[u8]| bridge::fuzz::judge(text));

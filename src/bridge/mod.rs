@@ -3,6 +3,7 @@
 mod commands;
 mod conntrack;
 mod create;
+mod dhcp;
 mod dns;
 mod driver;
 mod error;
@@ -37,6 +38,8 @@ pub fn main(how: &Netavark) -> ExitCode {
         NetavarkCommand::Teardown(netns) => commands::teardown(how, netns).map(|()| None),
         NetavarkCommand::Update { network, servers } => commands::update(how, network, servers).map(|()| None),
         NetavarkCommand::FirewallReload => commands::reload(how).map(|()| None),
+        NetavarkCommand::FirewalldReload => commands::reload_with_firewalld(how).map(|()| None),
+        NetavarkCommand::DhcpProxy(proxy) => dhcp::serve(proxy).map(|()| None),
         NetavarkCommand::Create => commands::create(how).map(Some),
         NetavarkCommand::Version => Ok(Some(commands::version())),
     };

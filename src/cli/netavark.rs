@@ -2,13 +2,14 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::builder::{NonEmptyStringValueParser, OsStringValueParser, TypedValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
 
 use super::Request;
 use crate::bridge::VERSION;
-use crate::config::{Netavark, NetavarkCommand};
+use crate::config::{DhcpProxy, Netavark, NetavarkCommand};
 
 /// The name that it is called by.
 pub(super) const NAME: &str = "netavark";
@@ -24,6 +25,14 @@ Examples:
 Environment: NETAVARK_FW (as --firewall-driver), NETAVARK_DNS_PORT, RUST_LOG (netavark=debug).
 Exit codes: 1 with {\"error\":\"…\"} on standard output when something fails, 2 for wrong options.";
 
+const PROXY: &str = "\
+Examples:
+  netavark dhcp-proxy --activity-timeout 0                         by hand
+  systemctl enable --now netavark-dhcp-proxy.socket                by systemd, when it is needed
+
+Leases are kept in DIR/nv-proxy.lease, and gone on with when the proxy is started again.
+Environment: NETAVARK_PROXY_RUN_DIR_ENV (wins over --dir; also for setup and teardown), LISTEN_FDS.";
+
 /// The command line as clap knows it.
 pub(super) fn command() -> Command {
     let path = |name: &'static str, value: &'static str, help: &'static str| {
@@ -33,6 +42,14 @@ pub(super) fn command() -> Command {
             .help(help)
             .value_parser(value_parser!(PathBuf))
             .value_hint(ValueHint::AnyPath)
+    };
+    let seconds = |name: &'static str, default: &'static str, help: &'static str| {
+        Arg::new(name)
+            .long(name)
+            .value_name("SECONDS")
+            .help(help)
+            .value_parser(value_parser!(u64))
+            .default_value(default)
     };
     let netns = || {
         Arg::new("netns")
@@ -51,7 +68,7 @@ pub(super) fn command() -> Command {
         .arg(path("file", "FILE", "Read the options from this file and not from standard input").short('f'))
         .arg(
             Arg::new("firewall-driver").long("firewall-driver").value_name("NAME").help(
-                "nftables, iptables or none [default: nftables where the kernel has it; environment: NETAVARK_FW]",
+                "nftables, iptables, firewalld or none [default: nftables where the kernel has it; environment: NETAVARK_FW]",
             ),
         )
         .arg(path("config", "DIR", "Keep state here").short('c'))
@@ -98,6 +115,21 @@ pub(super) fn command() -> Command {
         )
         .subcommand(Command::new("create").about("Judge and complete a network's configuration"))
         .subcommand(Command::new("firewall-reload").about("Put the firewall's rules back as they should be"))
+        .subcommand(
+            Command::new("firewalld-reload").about("Put the rules back each time that firewalld has been reloaded"),
+        )
+        .subcommand(
+            Command::new("dhcp-proxy")
+                .about("Get addresses of DHCP servers for containers, and keep them")
+                .after_help(PROXY)
+                .arg(path("dir", "DIR", "Keep the socket and the leases here [default: /run/podman]").short('d'))
+                .arg(path("uds", "SOCKET", "Listen here, or in this directory [default: DIR/nv-proxy.sock]").short('u'))
+                .arg(seconds("timeout", "8", "How long a server may take to grant an address").short('t'))
+                .arg(
+                    seconds("activity-timeout", "300", "End when there is nothing to do for so long; 0 for never")
+                        .short('a'),
+                ),
+        )
         .subcommand(Command::new("version").about("Tell the version as JSON"))
 }
 
@@ -122,8 +154,27 @@ fn to_command(name: &str, sub: &ArgMatches) -> NetavarkCommand {
         },
         "create" => NetavarkCommand::Create,
         "firewall-reload" => NetavarkCommand::FirewallReload,
+        "dhcp-proxy" => {
+            let path = |name| sub.get_one::<PathBuf>(name).cloned();
+            let seconds = |name| Duration::from_secs(sub.get_one(name).copied().unwrap_or_default());
+            NetavarkCommand::DhcpProxy(DhcpProxy {
+                directory: path("dir"),
+                socket: path("uds"),
+                passed: passed(),
+                patience: seconds("timeout"),
+                idle: Some(seconds("activity-timeout")).filter(|time| !time.is_zero()),
+            })
+        }
+        "firewalld-reload" => NetavarkCommand::FirewalldReload,
         _ => NetavarkCommand::Version,
     }
+}
+
+/// The sockets that a service manager has passed to this process (sd_listen_fds(3)).
+fn passed() -> u32 {
+    let number = |name| std::env::var(name).ok().and_then(|text| text.parse::<u32>().ok());
+    let ours = number("LISTEN_PID").is_none_or(|pid| pid == std::process::id());
+    number("LISTEN_FDS").filter(|_| ours).unwrap_or(0)
 }
 
 fn request(matches: &ArgMatches, command: NetavarkCommand) -> Netavark {

@@ -20,7 +20,7 @@ pub use dns_server::{DnsServer, EncryptedServer, Encryption};
 pub use expose::Expose;
 pub use link::{ClientName, Copied, Link, Mapping, Offers, Setup, Splice, Transports};
 pub use log::{Log, LogFile, LogFormat};
-pub use netavark::{Netavark, NetavarkCommand};
+pub use netavark::{DhcpProxy, Netavark, NetavarkCommand};
 pub use network::{BUSY_POLL_MAX, BusyPoll, Limits, LoopbackSource, Network, Outbound, Subnet, THREADS_MAX};
 pub use process::{Attach, Control, Manner, MapIds, MapUser, Presence, Run, Surroundings, Target};
 pub use publish::{Binding, Protocol, Publish};

@@ -2,6 +2,7 @@
 
 use std::ffi::OsString;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// What the privileged backend is asked to do, and how.
 #[derive(Clone, Debug)]
@@ -44,6 +45,25 @@ pub enum NetavarkCommand {
     Create,
     /// Make the firewall's rules what they should be.
     FirewallReload,
+    /// The same each time that firewalld has been reloaded.
+    FirewalldReload,
+    /// Get and keep addresses of DHCP servers for containers.
+    DhcpProxy(DhcpProxy),
     /// Tell the version.
     Version,
+}
+
+/// How the DHCP proxy works.
+#[derive(Clone, Debug)]
+pub struct DhcpProxy {
+    /// Where its socket and its leases are.
+    pub directory: Option<PathBuf>,
+    /// The socket, or another directory for it.
+    pub socket: Option<PathBuf>,
+    /// How many sockets the service manager has passed (LISTEN_FDS).
+    pub passed: u32,
+    /// How long a server may take to grant an address.
+    pub patience: Duration,
+    /// How long it stays when nothing is to be done; `None` for ever.
+    pub idle: Option<Duration>,
 }

@@ -8,7 +8,7 @@ mod update;
 mod version;
 
 pub use create::create;
-pub use reload::reload;
+pub use reload::{reload, reload_with_firewalld};
 #[cfg(any(test, fuzzing))]
 pub use setup::judge;
 pub use setup::setup;
@@ -58,10 +58,14 @@ fn directory(how: &Netavark, command: &str) -> Result<PathBuf> {
 }
 
 fn run(how: &Netavark, netns: &Path, options: NetworkOptions, command: &str) -> Result<Run> {
+    let firewall = Kind::choose(how.firewall_driver.as_deref())?;
+    if command == "setup" {
+        firewall.check()?;
+    }
     Ok(Run {
         options,
         netns: netns.into(),
-        firewall: Kind::choose(how.firewall_driver.as_deref())?,
+        firewall,
         dns_port: dns_port(how)?,
         directory: directory(how, command)?,
         rootless: how.rootless,

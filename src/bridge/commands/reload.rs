@@ -1,9 +1,9 @@
-//! `firewall-reload`: the rules are made what the state files say.
+//! `firewall-reload`: the rules are made what the state files say. `firewalld-reload`: the same whenever firewalld has forgotten them.
 
 use std::path::Path;
 
 use crate::bridge::error::Result;
-use crate::bridge::firewall::{Kind, State};
+use crate::bridge::firewall::{Kind, State, on_each_reload};
 use crate::bridge::lock::Lock;
 use crate::config::Netavark;
 
@@ -29,4 +29,13 @@ pub fn reload(how: &Netavark) -> Result<()> {
     kind.reload(&networks)?;
     tracing::info!(target: "netavark::commands::firewall_reload", "Successfully reloaded firewall rules");
     Ok(())
+}
+
+/// Reloads now, and each time that firewalld has been reloaded or started; ends only when the bus does.
+pub fn reload_with_firewalld(how: &Netavark) -> Result<()> {
+    on_each_reload(|| {
+        if let Err(error) = reload(how) {
+            tracing::error!(target: "netavark::commands::firewalld_reload", "failed to reload firewall rules: {error}");
+        }
+    })
 }

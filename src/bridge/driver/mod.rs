@@ -1,7 +1,8 @@
 //! Drivers: what makes a container's interface on a network.
 
 mod bridge;
-mod inside;
+pub mod inside;
+mod lease;
 pub mod options;
 pub mod plugin;
 pub mod vlan;
@@ -75,7 +76,7 @@ impl Driver {
     pub fn setup(&self, run: &Run, kernel: &mut Kernel, undo: &mut Undo) -> Result<Outcome> {
         match self {
             Driver::Bridge(bridge) => bridge.setup(run, kernel, undo),
-            Driver::Vlan(vlan) => vlan.setup(kernel, undo),
+            Driver::Vlan(vlan) => vlan.setup(run, kernel, undo),
             Driver::Plugin(plugin) => plugin.setup(undo),
         }
     }
@@ -84,7 +85,7 @@ impl Driver {
     pub fn teardown(&self, run: &Run, kernel: &mut Kernel, errors: &mut Vec<Error>) {
         match self {
             Driver::Bridge(bridge) => bridge.teardown(run, kernel, errors),
-            Driver::Vlan(vlan) => vlan.teardown(kernel, errors),
+            Driver::Vlan(vlan) => vlan.teardown(run, kernel, errors),
             Driver::Plugin(plugin) => plugin.teardown(errors),
         }
     }

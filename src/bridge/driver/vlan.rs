@@ -7,6 +7,7 @@ use netlink_packet_route::link::{IpVlanMode, LinkMessage, MacVlanMode};
 use nix::errno::Errno;
 
 use super::inside::{configure, default_routes, delete_routes};
+use super::lease::{self, Leasing};
 use super::options::{self, option};
 use super::{Outcome, delete_inside};
 use crate::bridge::error::{During, Error, Result};
@@ -14,6 +15,7 @@ use crate::bridge::ipam::{Ipam, Source};
 use crate::bridge::kernel::Kernel;
 use crate::bridge::netlink::{self, Change, Link, MAIN_TABLE, RouteSpec};
 use crate::bridge::protocol::{self, Interface, Network, PerNetworkOptions, Status};
+use crate::bridge::run::Run;
 use crate::bridge::sysctl::Sysctl;
 use crate::bridge::undo::Undo;
 
@@ -39,6 +41,7 @@ pub struct Vlan {
     metric: u32,
     no_default_route: bool,
     internal: bool,
+    ipv6: bool,
     routes: Vec<RouteSpec>,
     ipam: Ipam,
 }
@@ -47,10 +50,6 @@ impl Vlan {
     /// Judges the configuration.
     pub fn of(network: &Network, per: &PerNetworkOptions, faults: &mut Vec<Error>) -> Vlan {
         let ipam = Ipam::of(network, per, faults);
-        if ipam.source == Source::Dhcp {
-            faults
-                .push(Error::text("ipam driver dhcp is not supported: name the subnets and the container's addresses"));
-        }
         let kind = match network.driver() {
             protocol::Driver::Ipvlan => Kind::Ipvlan { mode: ipvlan_mode(network, faults) },
             _ => Kind::Macvlan { mode: macvlan_mode(network, faults), bclim: option(network, "bclim", faults) },
@@ -67,6 +66,7 @@ impl Vlan {
             metric: option(network, "metric", faults).unwrap_or(METRIC),
             no_default_route: option(network, "no_default_route", faults).unwrap_or(false),
             internal: network.internal,
+            ipv6: network.ipv6_enabled,
             routes: if ipam.source == Source::None { Vec::new() } else { options::routes(network, faults) },
             ipam,
         }
@@ -78,7 +78,7 @@ impl Vlan {
     }
 
     /// Sets everything up; what has been done is in `undo`, also when it fails.
-    pub fn setup(&self, kernel: &mut Kernel, undo: &mut Undo) -> Result<Outcome> {
+    pub fn setup(&self, run: &Run, kernel: &mut Kernel, undo: &mut Undo) -> Result<Outcome> {
         let parent = self.parent(kernel)?;
         self.create(kernel, parent.index)?;
         let name = self.interface.clone();
@@ -94,25 +94,57 @@ impl Vlan {
         let (_, container) = kernel.both()?;
         let link = container.route.link(&self.interface).map_err(Error::Netlink);
         let link = link.during(|| format!("get {} interface", self.kind_name()))?;
-        container.netns.inside(|| Sysctl::of("ipv6", &self.interface, "autoconf", "0").apply_if_possible())??;
-        let defaults = if self.internal || self.no_default_route {
-            Vec::new()
-        } else {
-            default_routes(self.ipam.default_gateways(), self.metric)
+        container.netns.inside(|| {
+            if self.ipam.source == Source::Dhcp && self.ipv6 {
+                // A client needs the link-local address at once, which is made from an Ethernet address that nobody else has.
+                Sysctl::of("ipv6", &self.interface, "accept_dad", "0").apply_if_possible()?;
+            }
+            Sysctl::of("ipv6", &self.interface, "autoconf", "0").apply_if_possible()
+        })??;
+        let leased = match self.ipam.source {
+            Source::Dhcp => Some(self.leasing(&parent.name).obtain(run, &link.mac, undo)?),
+            Source::HostLocal | Source::None => None,
         };
+        let defaults = match self.metric() {
+            Some(metric) => default_routes(self.ipam.default_gateways(), metric),
+            None => Vec::new(),
+        };
+        let (_, container) = kernel.both()?;
         configure(container, link.index, &self.ipam.addresses, &defaults, &self.routes)?;
-        let interface =
-            Interface { mac_address: options::format_mac(&link.mac), subnets: Some(self.ipam.status.clone()) };
+        let subnets = leased.as_ref().map_or(&self.ipam.status, |leased| &leased.addresses);
+        let interface = Interface { mac_address: options::format_mac(&link.mac), subnets: Some(subnets.clone()) };
+        let (search, servers) = match &leased {
+            Some(leased) => (leased.domains.clone(), lease::name_servers(run, leased)),
+            None => (Some(Vec::new()), Some(Vec::new())),
+        };
         let status = Status {
-            dns_search_domains: Some(Vec::new()),
-            dns_server_ips: Some(Vec::new()),
+            dns_search_domains: search,
+            dns_server_ips: servers,
             interfaces: Some(BTreeMap::from([(self.interface.clone(), interface)])),
         };
         Ok(Outcome { status, dns: None })
     }
 
-    /// Takes away what is there; with the namespace everything is gone already.
-    pub fn teardown(&self, kernel: &mut Kernel, errors: &mut Vec<Error>) {
+    /// The metric of default routes, if there are to be any.
+    fn metric(&self) -> Option<u32> {
+        (!self.internal && !self.no_default_route).then_some(self.metric)
+    }
+
+    fn leasing<'d>(&'d self, parent: &'d str) -> Leasing<'d> {
+        Leasing {
+            host_interface: parent,
+            interface: &self.interface,
+            ipv6: self.ipv6,
+            metric: self.metric(),
+            keep_mtu: self.mtu.is_some(),
+        }
+    }
+
+    /// Takes away what is there; with the namespace everything is gone already, but the lease.
+    pub fn teardown(&self, run: &Run, kernel: &mut Kernel, errors: &mut Vec<Error>) {
+        if self.ipam.source == Source::Dhcp {
+            self.leasing(self.parent.as_deref().unwrap_or_default()).release(run, kernel, errors);
+        }
         let Some(container) = kernel.container() else { return };
         delete_routes(container, &self.routes, errors);
         let deleted = delete_inside(kernel, &self.interface);

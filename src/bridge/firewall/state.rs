@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{ContainerRules, Kind, NetworkRules};
+use super::{ContainerRules, Kind, NetworkRules, Whole};
 use crate::bridge::error::{During, Error, Result};
 use crate::bridge::lock::{make, remove, replace};
 
@@ -67,10 +67,10 @@ impl State {
     }
 
     /// All networks with their containers.
-    pub fn all(&self) -> Result<Vec<(NetworkRules, Vec<ContainerRules>)>> {
+    pub fn all(&self) -> Result<Vec<Whole>> {
         let networks: Vec<(String, NetworkRules)> = read_all(&self.0.join("networks"))?;
         let containers: Vec<(String, ContainerRules)> = read_all(&self.0.join("ports"))?;
-        let mut all: Vec<(NetworkRules, Vec<ContainerRules>)> = Vec::new();
+        let mut all: Vec<Whole> = Vec::new();
         for (id, mut network) in networks {
             if network.network_id.is_empty() {
                 network.network_id = id;

@@ -4,13 +4,14 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use ipnet::IpNet;
 use netlink_packet_route::AddressFamily;
-use netlink_packet_route::address::{AddressAttribute, AddressMessage};
+use netlink_packet_route::address::{AddressAttribute, AddressMessage, CacheInfo};
 
 use super::attribute::{Attributes, read};
-use super::socket::{CREATE, EXCL, body};
+use super::socket::{CREATE, EXCL, REPLACE, body};
 use super::{Route, emitted};
 
 const RTM_NEWADDR: u16 = 20;
+const RTM_DELADDR: u16 = 21;
 const RTM_GETADDR: u16 = 22;
 /// The length of struct ifaddrmsg.
 const IFADDRMSG: usize = 8;
@@ -28,10 +29,33 @@ pub struct Assigned {
     pub link_scope: bool,
 }
 
+/// For how long an address is there, in seconds; `u32::MAX` is for ever.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetime {
+    /// It is there.
+    pub valid: u32,
+    /// New connections use it.
+    pub preferred: u32,
+}
+
 impl Route {
     /// Adds an address that the link does not have; IPv4 ones with their broadcast address.
     pub fn add_address(&mut self, index: u32, address: IpNet) -> nix::Result<()> {
         self.0.request(RTM_NEWADDR, CREATE | EXCL, &emitted(&message(index, address)))
+    }
+
+    /// Adds an address for a time, or gives one that is there more time; the kernel takes it away when the time is over.
+    pub fn replace_address(&mut self, index: u32, address: IpNet, lifetime: Lifetime) -> nix::Result<()> {
+        let mut message = message(index, address);
+        let mut times = CacheInfo::default();
+        (times.ifa_preferred, times.ifa_valid) = (lifetime.preferred, lifetime.valid);
+        message.attributes.push(AddressAttribute::CacheInfo(times));
+        self.0.request(RTM_NEWADDR, CREATE | REPLACE, &emitted(&message))
+    }
+
+    /// Takes an address away.
+    pub fn delete_address(&mut self, index: u32, address: IpNet) -> nix::Result<()> {
+        self.0.request(RTM_DELADDR, 0, &emitted(&message(index, address)))
     }
 
     /// The addresses of a link.

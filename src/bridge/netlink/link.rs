@@ -119,6 +119,7 @@ impl Route {
             message.header.change_mask = LinkFlags::Up;
         }
         message.attributes.extend(change.mac.map(|mac| LinkAttribute::Address(mac.to_vec())));
+        message.attributes.extend(change.mtu.map(LinkAttribute::Mtu));
         message.attributes.extend(change.alias.map(|alias| LinkAttribute::IfAlias(alias.into())));
         message.attributes.extend(change.name.map(|name| LinkAttribute::IfName(name.into())));
         if change.hairpin {
@@ -133,6 +134,14 @@ impl Route {
             ]));
         }
         self.0.request(RTM_NEWLINK, 0, &emitted(&message))
+    }
+
+    /// Sets a link down: from then on nothing passes it.
+    pub fn set_down(&mut self, index: u32) -> nix::Result<()> {
+        let mut header = ifinfomsg(index);
+        // The flags stay zero; this is what is to be changed of them.
+        header[12..].copy_from_slice(&(libc::IFF_UP as u32).to_ne_bytes());
+        self.0.request(RTM_NEWLINK, 0, &header)
     }
 
     /// Makes a VLAN the untagged one of a bridge's port (AF_BRIDGE, IFLA_AF_SPEC).
@@ -167,6 +176,8 @@ pub struct Change<'a> {
     pub up: bool,
     /// Its Ethernet address.
     pub mac: Option<&'a [u8]>,
+    /// Its MTU in bytes.
+    pub mtu: Option<u32>,
     /// Its alias.
     pub alias: Option<&'a str>,
     /// Its name.

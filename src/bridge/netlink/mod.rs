@@ -6,6 +6,7 @@ mod link;
 mod route;
 mod socket;
 
+pub use address::Lifetime;
 pub use link::{Change, Link, bridge, ipvlan, macvlan, veth, veth_vlan};
 pub use route::{MAIN_TABLE, RouteKind, RouteSpec};
 pub use socket::{APPEND, Answer, Batch, CREATE, NetlinkSocket, body};

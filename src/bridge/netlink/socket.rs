@@ -20,6 +20,8 @@ pub const DUMP: u16 = 0x300;
 pub const CREATE: u16 = 0x400;
 /// NLM_F_EXCL
 pub const EXCL: u16 = 0x200;
+/// NLM_F_REPLACE
+pub const REPLACE: u16 = 0x100;
 /// NLM_F_APPEND
 pub const APPEND: u16 = 0x800;
 

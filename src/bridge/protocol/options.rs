@@ -16,6 +16,9 @@ pub struct NetworkOptions {
     pub container_id: String,
     /// Its first name.
     pub container_name: String,
+    /// What it calls itself, which a DHCP server is told.
+    #[serde(default)]
+    pub container_hostname: Option<String>,
     /// How it is on each network, in the order in which they are set up.
     #[serde(deserialize_with = "in_order")]
     pub networks: Vec<(String, PerNetworkOptions)>,

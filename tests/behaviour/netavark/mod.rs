@@ -19,12 +19,16 @@ macro_rules! each_driver {
     )*};
 }
 
+mod dhcp;
 mod ends;
 mod faults;
+mod features;
 mod firewall;
+mod firewalld;
 mod names;
 mod plugins;
 mod podman;
 mod room;
+mod steps;
 mod traffic;
 mod vlan;

@@ -1,15 +1,15 @@
-//! macvlan and ipvlan, and what the kernel here may lack.
+//! Networks beside an interface of the host, and the routes of all.
 
 use serde_json::{Value, json};
 
 use super::room::{From, ID, Room, network, on};
 use crate::bed::{Bed, WORLD4};
 
-only!(Root as_root: macvlan, a_name_that_the_host_has, ipvlan, vlan_of_a_bridge, unmanaged_bridge, static_routes);
+only!(Root as_root: macvlan, a_name_that_the_host_has, unmanaged_bridge, static_routes);
 
 const WHO: u16 = 7008;
 
-fn beside(driver: &str, interface: &str, options: Value) -> Value {
+pub fn beside(driver: &str, interface: &str, options: Value) -> Value {
     json!({
         "container_id": "1", "container_name": "one",
         "networks": {"lan": {"interface_name": interface, "static_ips": ["203.0.113.50"]}},
@@ -59,52 +59,6 @@ fn a_name_that_the_host_has(bed: &Bed) {
     assert_eq!(told, "rename tmp macvlan interface: Netlink error: File exists (os error 17)");
     assert_eq!(room.inside("c1", "ip -o link | wc -l").ok(), "2", "lo and eth0, and nothing with a name for a moment");
     room.teardown("c1", &input);
-    room.assert_clean();
-}
-
-fn ipvlan(bed: &Bed) {
-    let room = Room::new(bed);
-    let _peer = bed.peer();
-    room.container("c1");
-    let has = room
-        .bed
-        .root(crate::bed::Side::Host, "ip link add probe link eth0 type ipvlan && ip link delete probe")
-        .output();
-    for mode in ["l2", "l3", "l3s"] {
-        let input = beside("ipvlan", "iv0", json!({"mode": mode}));
-        if has.code() != 0 {
-            let told = room.refused("c1", &input);
-            assert!(told.contains("CONFIG_IPVLAN"), "{told}");
-            continue;
-        }
-        room.setup("c1", &input);
-        assert_eq!(room.who(From::Inside("c1"), WORLD4, WHO), "203.0.113.50");
-        room.teardown("c1", &input);
-    }
-    if has.code() != 0 {
-        eprintln!("SKIPPED: traffic over ipvlan, this kernel has no CONFIG_IPVLAN");
-    }
-    room.assert_clean();
-}
-
-fn vlan_of_a_bridge(bed: &Bed) {
-    let room = Room::new(bed);
-    room.container("c1");
-    let mut net = network(0);
-    net["options"] = json!({"vlan": "20"});
-    let input = on("1", 2, &net);
-    let probe = "ip link add probe type bridge vlan_filtering 1 && ip link delete probe";
-    if room.bed.root(crate::bed::Side::Host, probe).output().code() != 0 {
-        eprintln!("SKIPPED: VLANs on bridges, this kernel has no CONFIG_BRIDGE_VLAN_FILTERING");
-        room.root("ip link delete probe 2>/dev/null || true");
-        let told = room.refused("c1", &input);
-        assert!(told.contains("CONFIG_BRIDGE_VLAN_FILTERING"), "{told}");
-    } else {
-        room.setup("c1", &input);
-        let shown = room.root("bridge vlan show dev veth0");
-        assert!(shown.contains("20 PVID Egress Untagged"), "{shown}");
-        room.teardown("c1", &input);
-    }
     room.assert_clean();
 }
 

@@ -8,7 +8,7 @@ use super::Bridge;
 use super::link::Ready;
 use crate::bridge::conntrack;
 use crate::bridge::error::Result;
-use crate::bridge::firewall::{ContainerRules, Kind, NetworkRules, hash_name};
+use crate::bridge::firewall::{ContainerRules, Kind, Leftover, NetworkRules, Setup, hash_name};
 use crate::bridge::run::Run;
 use crate::bridge::undo::Undo;
 
@@ -23,20 +23,30 @@ impl Bridge {
         let (network, container) = (self.network_rules(run), self.container_rules(run, servers));
         let (kind, complete) = (run.firewall, ready.created);
         let mut again = true;
-        if let Some(state) = run.state() {
+        let state = run.state();
+        if let Some(state) = &state {
             let (of, id, network_id) = (state.clone(), self.container_id.clone(), self.network_id.clone());
             undo.push("save the firewall's state", move |_| of.forget(&network_id, &id, complete));
             again = state.save(kind, &network, &container)?;
         }
         // What a former container with these addresses and ports had must not claim this one's packets.
         flush(kind, &container, true);
-        kind.setup(&network, &container, again)?;
-        undo.push("add firewall rules", move |_| kind.teardown(&network, &container, complete));
-        Ok(())
+        let (rules, of, beside_firewalld) = (network.clone(), container.clone(), !run.rootless);
+        undo.push("add firewall rules", move |_| {
+            if complete && beside_firewalld {
+                kind.distrust(&rules);
+            }
+            kind.teardown(&rules, &of, complete).map(drop)
+        });
+        // A user's firewalld is that of the machine, which knows nothing of the user's namespace.
+        if beside_firewalld {
+            kind.trust(&network, &[&container])?;
+        }
+        kind.setup(&network, &container, &Setup { again, state: state.as_ref() })
     }
 
-    /// Undoes what [`Bridge::setup_firewall`] did, with the driver that did it.
-    pub fn teardown_firewall(&self, run: &Run, complete: bool) -> Result<()> {
+    /// Removes the rules that [`Bridge::setup_firewall`] made, with the driver that made them.
+    pub fn remove_rules(&self, run: &Run, complete: bool) -> Result<Leftover> {
         let servers: Vec<IpAddr> = match self.dns_enabled {
             true => self.ipam.gateways.iter().map(IpNet::addr).collect(),
             false => Vec::new(),
@@ -46,10 +56,17 @@ impl Bridge {
         let (network, container) =
             saved.unwrap_or_else(|| (self.network_rules(run), self.container_rules(run, &servers)));
         let kind = state.as_ref().and_then(|state| state.driver()).unwrap_or(run.firewall);
-        kind.teardown(&network, &container, complete)?;
+        if complete && !run.rootless {
+            kind.distrust(&network);
+        }
+        let leftover = kind.teardown(&network, &container, complete)?;
         flush(kind, &container, false);
-        // Last, so that whoever is killed before it can still be found out about.
-        state.map_or(Ok(()), |state| state.forget(&self.network_id, &self.container_id, complete))
+        Ok(leftover)
+    }
+
+    /// Forgets what was noted; the last that is done, so that whoever is killed before it can still be found out about.
+    pub fn forget(&self, run: &Run, complete: bool) -> Result<()> {
+        run.state().map_or(Ok(()), |state| state.forget(&self.network_id, &self.container_id, complete))
     }
 
     /// What the firewall is told of the network.

@@ -7,6 +7,7 @@ mod teardown;
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::lease::Leasing;
 use super::options::{self, option};
 use crate::bridge::error::Error;
 use crate::bridge::firewall::Isolation;
@@ -35,6 +36,7 @@ pub struct Bridge {
     managed: bool,
     internal: bool,
     dns_enabled: bool,
+    ipv6: bool,
     mtu: Option<u32>,
     isolation: Isolation,
     metric: u32,
@@ -88,6 +90,7 @@ impl Bridge {
             managed,
             internal: network.internal,
             dns_enabled: network.dns_enabled,
+            ipv6: network.ipv6_enabled,
             mtu: option(network, "mtu", faults).filter(|mtu| *mtu != 0),
             isolation: isolation(network, faults),
             metric: option(network, "metric", faults).unwrap_or(METRIC),
@@ -99,6 +102,21 @@ impl Bridge {
             ports: run.options.port_mappings.clone(),
             routes: if ipam.source == Source::None { Vec::new() } else { options::routes(network, faults) },
             ipam,
+        }
+    }
+
+    /// The metric of default routes, if there are to be any.
+    fn metric(&self) -> Option<u32> {
+        (!self.internal && !self.no_default_route).then_some(self.metric)
+    }
+
+    fn leasing(&self) -> Leasing<'_> {
+        Leasing {
+            host_interface: &self.bridge,
+            interface: &self.interface,
+            ipv6: self.ipv6,
+            metric: self.metric(),
+            keep_mtu: self.mtu.is_some(),
         }
     }
 

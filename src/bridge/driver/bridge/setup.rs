@@ -7,9 +7,11 @@ use ipnet::IpNet;
 
 use super::Bridge;
 use super::link::{Pair, Ready};
+use crate::bridge::dhcp::Leased;
 use crate::bridge::dns::{Entry, usable};
-use crate::bridge::driver::{Outcome, inside, options};
+use crate::bridge::driver::{Outcome, inside, lease, options};
 use crate::bridge::error::{During, Error, Result};
+use crate::bridge::ipam::Source;
 use crate::bridge::kernel::Kernel;
 use crate::bridge::netlink::Change;
 use crate::bridge::protocol::{Interface, Status};
@@ -36,12 +38,17 @@ impl Bridge {
             let mac = Change { mac: Some(&ready.link.mac), ..Change::default() };
             kernel.host.change_link(ready.link.index, mac).map_err(Error::Netlink).during(|| "set the bridge's mac")?;
         }
+        let leased = match self.ipam.source {
+            Source::Dhcp => Some(self.leasing().obtain(run, &pair.inside.mac, undo)?),
+            Source::HostLocal | Source::None => None,
+        };
         self.configure_inside(kernel, &pair, undo)?;
         let servers = self.name_servers(kernel, &ready)?;
         if self.has_firewall() {
             self.setup_firewall(run, &ready, &servers, undo)?;
         }
-        Ok(Outcome { status: self.status(&pair, &servers), dns: self.dns_entry(servers) })
+        let status = self.status(run, &pair, &servers, leased.as_ref());
+        Ok(Outcome { status, dns: self.dns_entry(servers, leased.as_ref()) })
     }
 
     fn settings(&self, kernel: &mut Kernel, pair: &Pair) -> Result<()> {
@@ -66,10 +73,9 @@ impl Bridge {
     }
 
     fn configure_inside(&self, kernel: &mut Kernel, pair: &Pair, undo: &mut Undo) -> Result<()> {
-        let defaults = if self.internal || self.no_default_route {
-            Vec::new()
-        } else {
-            inside::default_routes(self.ipam.default_gateways(), self.metric)
+        let defaults = match self.metric() {
+            Some(metric) => inside::default_routes(self.ipam.default_gateways(), metric),
+            None => Vec::new(),
         };
         // Those that go by no interface stay when the interface goes.
         let routes = self.routes.clone();
@@ -106,29 +112,31 @@ impl Bridge {
         Ok(servers.iter().map(|address| address.net.addr()).collect())
     }
 
-    fn status(&self, pair: &Pair, servers: &[IpAddr]) -> Status {
+    fn status(&self, run: &Run, pair: &Pair, servers: &[IpAddr], leased: Option<&Leased>) -> Status {
         let mac = self.mac.map_or_else(|| pair.inside.mac.clone(), |mac| mac.to_vec());
-        let interface = Interface { mac_address: options::format_mac(&mac), subnets: Some(self.ipam.status.clone()) };
-        let (servers, search) = if self.dns_enabled {
-            (servers.to_vec(), vec![SEARCH_DOMAIN.to_owned()])
-        } else {
-            (self.container_dns.clone().unwrap_or_default(), Vec::new())
+        let subnets = leased.map_or(&self.ipam.status, |leased| &leased.addresses).clone();
+        let interface = Interface { mac_address: options::format_mac(&mac), subnets: Some(subnets) };
+        let (servers, search) = match leased {
+            _ if self.dns_enabled => (Some(servers.to_vec()), Some(vec![SEARCH_DOMAIN.to_owned()])),
+            Some(leased) => (lease::name_servers(run, leased), leased.domains.clone()),
+            None => (Some(self.container_dns.clone().unwrap_or_default()), Some(Vec::new())),
         };
         Status {
-            dns_search_domains: Some(search),
-            dns_server_ips: Some(servers),
+            dns_search_domains: search,
+            dns_server_ips: servers,
             interfaces: Some(BTreeMap::from([(self.interface.clone(), interface)])),
         }
     }
 
-    fn dns_entry(&self, servers: Vec<IpAddr>) -> Option<Entry> {
+    fn dns_entry(&self, servers: Vec<IpAddr>, leased: Option<&Leased>) -> Option<Entry> {
+        let leased = leased.into_iter().flat_map(|leased| &leased.addresses).map(|address| address.ipnet);
         self.dns_enabled.then(|| Entry {
             network: self.network_name.clone(),
             internal: self.internal,
             bind: servers,
             network_servers: self.network_dns.clone(),
             container_id: self.container_id.clone(),
-            addresses: self.ipam.addresses.iter().map(IpNet::addr).collect(),
+            addresses: self.ipam.addresses.iter().copied().chain(leased).map(|address| address.addr()).collect(),
             names: usable(&self.container_names),
             container_servers: self.container_dns.clone().unwrap_or_default(),
         })

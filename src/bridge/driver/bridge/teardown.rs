@@ -5,6 +5,7 @@ use nix::errno::Errno;
 use super::Bridge;
 use crate::bridge::driver::{delete_inside, inside};
 use crate::bridge::error::{During, Error, Result};
+use crate::bridge::ipam::Source;
 use crate::bridge::kernel::Kernel;
 use crate::bridge::lock;
 use crate::bridge::netlink::{Link, Route};
@@ -18,29 +19,39 @@ struct Found {
 }
 
 impl Bridge {
-    /// Takes away what is there, and goes on when something fails. The links go first: rules without them do nothing, while links
-    /// without rules would let the container reach what it must not.
+    /// Takes away what is there, and goes on when something fails. The container's port is set down first: while it passes anything,
+    /// no rule may be missing that keeps the container from what it must not reach. It is deleted last, since that takes long, and
+    /// the kernel frees the rules meanwhile.
     pub fn teardown(&self, run: &Run, kernel: &mut Kernel, errors: &mut Vec<Error>) {
+        if self.ipam.source == Source::Dhcp {
+            self.leasing().release(run, kernel, errors);
+        }
         if let Some(container) = kernel.container() {
             inside::delete_routes(container, &self.routes, errors);
         }
-        let complete = match self.find(kernel) {
+        let (found, complete) = match self.find(kernel) {
             Ok(found) => {
                 let complete = self.managed && found.as_ref().is_none_or(|found| !found.others);
-                let links = found.map_or(Ok(()), |found| self.delete_links(&mut kernel.host, &found, complete));
-                errors.extend(links.err());
-                complete
+                (found, complete)
             }
             Err(error) => {
                 errors.push(error);
-                false
+                (None, false)
             }
         };
+        if let Some(own) = found.as_ref().and_then(|found| found.own.as_ref()) {
+            errors.extend(set_down(&mut kernel.host, own.index).err());
+        }
+        let rules = self.has_firewall().then(|| self.remove_rules(run, complete));
+        let links = found.map_or(Ok(()), |found| self.delete_links(&mut kernel.host, &found, complete));
+        errors.extend(links.err());
         // Still there only if the bridge was not.
         let inside = delete_inside(kernel, &self.interface);
         errors.extend(inside.during(|| format!("failed to delete container veth {}", self.interface)).err());
-        if self.has_firewall() {
-            errors.extend(self.teardown_firewall(run, complete).err());
+        match rules {
+            Some(Ok(_leftover)) => errors.extend(self.forget(run, complete).err()),
+            Some(Err(error)) => errors.push(error),
+            None => {}
         }
         if complete && let Err(error) = lock::remove(&self.sysctl_file()) {
             errors.push(Error::from(error).during(format!("remove {}", self.sysctl_file().display())));
@@ -79,6 +90,13 @@ impl Bridge {
             None => delete(host, bridge),
         };
         deleted.during(|| format!("failed to delete bridge {}", self.bridge))
+    }
+}
+
+fn set_down(host: &mut Route, index: u32) -> Result<()> {
+    match host.set_down(index) {
+        Ok(()) | Err(Errno::ENODEV) => Ok(()),
+        Err(errno) => Err(Error::Netlink(errno).during("set host veth down")),
     }
 }
 

@@ -16,7 +16,8 @@ use sha2::{Digest, Sha256};
 use self::chains::{DNAT, FORWARD, INPUT, ISOLATION, ISOLATION_3, POSTROUTING};
 use self::plan::Plan;
 use self::rule::Rule;
-use self::wire::{Owner, Wire};
+use self::wire::Owner;
+pub use self::wire::Wire;
 use super::{ContainerRules, NetworkRules};
 use crate::bridge::error::{Error, Result};
 
@@ -36,10 +37,12 @@ pub fn setup(network: &NetworkRules, container: &ContainerRules, again: bool) ->
         add_network(plan, network)?;
         add_container(plan, container, again)
     })
+    .map(drop)
 }
 
-/// Removes the rules of a container, and if it was the last one (`complete`) those of the network.
-pub fn teardown(network: &NetworkRules, container: &ContainerRules, complete: bool) -> Result<()> {
+/// Removes the rules of a container, and if it was the last one (`complete`) those of the network. The end of the connection waits until
+/// the kernel has freed them, so it had better come after something else that takes time.
+pub fn teardown(network: &NetworkRules, container: &ContainerRules, complete: bool) -> Result<Wire> {
     transact(|plan| {
         remove_container(plan, container)?;
         if complete { remove_network(plan, network, container) } else { Ok(()) }
@@ -56,6 +59,7 @@ pub fn reload(networks: &[(NetworkRules, Vec<ContainerRules>)]) -> Result<()> {
         }
         Ok(())
     })
+    .map(drop)
 }
 
 /// Whether all rules come back as they were when they are written and read again.
@@ -76,7 +80,7 @@ pub fn check_encoding(network: &NetworkRules, container: &ContainerRules) {
     }
 }
 
-fn transact(fill: impl Fn(&mut Plan<'_>) -> Result<()>) -> Result<()> {
+fn transact(fill: impl Fn(&mut Plan<'_>) -> Result<()>) -> Result<Wire> {
     let mut wire = Wire::open()?;
     for _ in 0..ATTEMPTS {
         let generation = wire.generation()?;
@@ -84,7 +88,7 @@ fn transact(fill: impl Fn(&mut Plan<'_>) -> Result<()>) -> Result<()> {
         fill(&mut plan)?;
         let changes = plan.changes;
         if wire.commit(&changes, generation)? {
-            return Ok(());
+            return Ok(wire);
         }
     }
     Err(Error::text(format!("nftables error: the ruleset was changed by others in each of {ATTEMPTS} attempts")))
