@@ -38,13 +38,20 @@ fuzz_target!(|data: &[u8]| {
         // Only a container of that id is on both networks, and only one at that address is taken for it.
         let secret = ask_for(b"\x06secret\0");
         let is_shared = |container: &rnet_dns::containers::Container| {
-            *container.id == *"other" || container.addresses.iter().any(|address| ["10.255.0.2", "fd00:ff::2"].contains(&&*address.to_string()))
+            *container.id == *"other"
+                || container
+                    .addresses
+                    .iter()
+                    .any(|address| ["10.255.0.2", "fd00:ff::2"].contains(&&*address.to_string()))
         };
-        let is_own = file.containers.iter().any(|container| container.names.iter().any(|name| name.wire() == b"\x06secret\0"));
+        let is_own =
+            file.containers.iter().any(|container| container.names.iter().any(|name| name.wire() == b"\x06secret\0"));
         if !is_own && !file.containers.iter().any(is_shared) {
             let query = Query::judge(&secret).expect("a query");
             match containers.ask(&query, listener, stranger, 512) {
-                Verdict::Answered(reply) => assert!(is_internal && wire::counts(&reply).is_some_and(|counts| counts[1] == 0)),
+                Verdict::Answered(reply) => {
+                    assert!(is_internal && wire::counts(&reply).is_some_and(|counts| counts[1] == 0))
+                }
                 Verdict::Forward(_) => assert!(!is_internal),
             }
         }

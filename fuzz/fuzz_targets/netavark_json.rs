@@ -5,6 +5,8 @@
 
 #[path = "../../src/bridge/mod.rs"]
 mod bridge;
+#[path = "../../src/sys/link_layer.rs"]
+mod link_layer;
 #[path = "../../src/config/netavark.rs"]
 mod netavark;
 
@@ -14,8 +16,7 @@ mod config {
 }
 
 mod sys {
-    #[path = "../../../src/sys/link_layer.rs"]
-    pub mod link_layer;
+    pub use crate::link_layer;
 
     /// No descriptor is passed to a fuzzer.
     pub fn claim_descriptor(_: std::os::fd::RawFd) -> nix::Result<std::os::fd::OwnedFd> {
