@@ -35,10 +35,6 @@ fn main() -> ExitCode {
         Request::Run(run) => return finish(namespace::run(&run)),
         Request::Attach(attach) => return finish(namespace::attach(*attach)),
         Request::Pasta(pasta) => return pasta::main(*pasta),
-        Request::Fail { text, code } => {
-            let _ = io::stderr().write_all(text.as_bytes());
-            return code.into();
-        }
         Request::Netavark(netavark) => return bridge::main(&netavark),
         Request::Control(command) => match control::commands::run(&command) {
             Ok(text) => io::stdout().write_all(text.as_bytes()),

@@ -1,4 +1,4 @@
-//! Command lines as getopt_long(3) of the GNU C library reads them: options anywhere, long ones cut short, `--` ends them.
+//! Command lines as getopt_long(3) of the GNU C library reads them: long options cut short, `--` ends them.
 //!
 //! For the names by which rnet takes another program's place: its callers may write whatever that program reads.
 
@@ -25,6 +25,15 @@ pub(super) enum Argument {
     Required,
 }
 
+/// Where options may stand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Order {
+    /// Anywhere.
+    Any,
+    /// Before all else: what follows is somebody else's command line.
+    First,
+}
+
 /// What was found on a command line.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Found {
@@ -37,7 +46,7 @@ pub(super) enum Found {
 }
 
 /// Reads the arguments behind the program's name.
-pub(super) fn read(args: &[OsString], specs: &[Spec]) -> Vec<Found> {
+pub(super) fn read(args: &[OsString], specs: &[Spec], order: Order) -> Vec<Found> {
     let mut found = Vec::new();
     let mut rest = args.iter();
     while let Some(arg) = rest.next() {
@@ -50,6 +59,9 @@ pub(super) fn read(args: &[OsString], specs: &[Spec]) -> Vec<Found> {
             read_short(&bytes[1..], specs, || rest.next().cloned(), &mut found);
         } else {
             found.push(Found::Operand(arg.clone()));
+            if order == Order::First {
+                found.extend(rest.by_ref().cloned().map(Found::Operand));
+            }
         }
     }
     found
@@ -60,7 +72,7 @@ fn read_long(text: &[u8], specs: &[Spec], next: impl FnOnce() -> Option<OsString
         Some(at) => (&text[..at], Some(OsString::from_vec(text[at + 1..].to_vec()))),
         None => (text, None),
     };
-    let told = OsStr::from_bytes(name).to_string_lossy();
+    let told = OsStr::from_bytes(text).to_string_lossy();
     let exact = specs.iter().find(|spec| spec.long.as_bytes() == name);
     let begun: Vec<&Spec> = specs.iter().filter(|spec| spec.long.as_bytes().starts_with(name)).collect();
     let spec = match (exact, begun.as_slice()) {
@@ -118,13 +130,18 @@ mod tests {
 
     fn told(line: &str) -> String {
         let args: Vec<OsString> = line.split_whitespace().map(OsString::from).collect();
-        let words = read(&args, SPECS).into_iter().map(|found| match found {
+        let words = words(read(&args, SPECS, Order::Any));
+        words.join(", ")
+    }
+
+    fn words(found: Vec<Found>) -> Vec<String> {
+        let words = found.into_iter().map(|found| match found {
             Found::Option(name, None) => name.to_owned(),
             Found::Option(name, Some(value)) => format!("{name}={}", value.to_string_lossy()),
             Found::Operand(operand) => format!("({})", operand.to_string_lossy()),
             Found::Fault(fault) => fault,
         });
-        words.collect::<Vec<_>>().join(", ")
+        words.collect()
     }
 
     #[test]
@@ -135,8 +152,17 @@ mod tests {
     }
 
     #[test]
+    fn or_before_all_else() {
+        let args = ["-c", "sh", "-c", "--", "-x"].map(OsString::from);
+        assert_eq!(words(read(&args, SPECS, Order::First)), ["configure", "(sh)", "(-c)", "(--)", "(-x)"]);
+        let args = ["-c", "--", "-x"].map(OsString::from);
+        assert_eq!(words(read(&args, SPECS, Order::First)), ["configure", "(-x)"]);
+    }
+
+    #[test]
     fn faults_are_told_as_the_c_library_does() {
-        assert_eq!(told("--foo=1"), "unrecognized option '--foo'");
+        assert_eq!(told("--foo=1"), "unrecognized option '--foo=1'");
+        assert_eq!(told("--foo"), "unrecognized option '--foo'");
         assert_eq!(
             told("--enable-s"),
             "option '--enable-s' is ambiguous; possibilities: '--enable-sandbox' '--enable-seccomp'"

@@ -52,13 +52,6 @@ pub(crate) enum Request {
     Print(String),
     /// Refuse, as another program does.
     Refuse(Refusal),
-    /// Print this text on standard error and give up.
-    Fail {
-        /// In the words of the program whose command line it is.
-        text: String,
-        /// The exit code.
-        code: u8,
-    },
 }
 
 /// What another program says when it refuses its arguments.

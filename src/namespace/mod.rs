@@ -14,6 +14,7 @@ mod copied;
 mod copy_up;
 mod dns;
 mod error;
+mod first;
 mod frames;
 mod hints;
 mod idmap;

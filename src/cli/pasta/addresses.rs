@@ -278,7 +278,7 @@ fn mtu(low: &Low) -> Result<Option<u16>, String> {
     let read = |text: &str| match text.parse::<u32>().ok()? {
         0 => Some(None),
         // The last word of 65521 to 65535 bytes would not fit.
-        mtu @ 65521..=65535 => Some(Some(MTU_MAX).filter(|_| mtu > 0)),
+        65521..=65535 => Some(Some(MTU_MAX)),
         mtu => u16::try_from(mtu).ok().filter(|mtu| (MTU_MIN..=MTU_MAX).contains(mtu)).map(Some),
     };
     Ok(low.read("mtu", wrong, read)?.unwrap_or(Some(MTU_MAX)))

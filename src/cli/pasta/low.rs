@@ -4,7 +4,8 @@ use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::PathBuf;
 
-use super::getopt::Given;
+/// An option by its long name, with its value; those that take none have an empty one.
+pub(super) type Given = (&'static str, OsString);
 
 /// All options that were given.
 #[derive(Debug)]

@@ -4,7 +4,6 @@
 
 mod addresses;
 mod forwards;
-mod getopt;
 mod help;
 mod low;
 mod names;
@@ -20,16 +19,18 @@ use std::ffi::OsString;
 
 use tracing::level_filters::LevelFilter;
 
-use super::Request;
+use super::getopt::{self, Argument, Found, Order, Spec};
+use super::{Refusal, Request};
 use crate::config::{
     BusyPoll, Dns, Limits, Link, Log, LogFile, LogFormat, LoopbackSource, Network, Offers, Outbound, Setup, Splice,
     Transports,
 };
 
 use low::Low;
+use options::{OPTIONS, Opt};
 pub(super) use reference::command;
 
-/// The name that it is called by.
+/// What the name that it is called by contains.
 pub(super) const NAME: &str = "pasta";
 
 /// A network by pasta's command line.
@@ -55,23 +56,35 @@ pub(crate) enum Action {
 /// Turns the arguments, the program's name first, into a request.
 pub(super) fn parse(arguments: &[OsString]) -> Request {
     let program = arguments.first().map_or_else(|| NAME.into(), |name| name.display().to_string());
-    let (typed, fault) = getopt::read(arguments);
-    let low = Low(typed.options);
-    match low.0.iter().map(|(name, _)| *name).find(|name| ["help", "version"].contains(name)) {
-        Some("help") => return Request::Print(help::usage(&program)),
-        Some(_) => return Request::Print(help::version()),
-        None => {}
+    let mut given = Vec::new();
+    let mut rest = Vec::new();
+    let specs: Vec<Spec> = OPTIONS.iter().map(spec).collect();
+    // One after the other, as the peer reads them: who asks for help before a mistake gets it.
+    for found in getopt::read(arguments.get(1..).unwrap_or_default(), &specs, Order::First) {
+        match found {
+            Found::Option("help", _) => return Request::Print(help::usage(&program)),
+            Found::Option("version", _) => return Request::Print(help::version()),
+            Found::Option(name, value) => given.push((name, value.unwrap_or_default())),
+            Found::Operand(operand) => rest.push(operand),
+            Found::Fault(fault) => return refuse(format!("{program}: {fault}\n{}", help::usage(&program))),
+        }
     }
-    if let Some(message) = fault {
-        return Request::Fail { text: format!("{message}\n{}", help::usage(&program)), code: 1 };
-    }
-    match pasta(&low, typed.rest, &program) {
+    match pasta(&Low(given), rest) {
         Ok(pasta) => Request::Pasta(Box::new(pasta)),
-        Err(text) => Request::Fail { text: format!("{text}\n"), code: 1 },
+        Err(text) => refuse(format!("{text}\n")),
     }
 }
 
-fn pasta(low: &Low, rest: Vec<OsString>, program: &str) -> Result<Pasta, String> {
+fn spec(option: &Opt) -> Spec {
+    let argument = if option.value.is_some() { Argument::Required } else { Argument::None };
+    Spec { long: option.name, short: option.short, argument }
+}
+
+fn refuse(error: String) -> Request {
+    Request::Refuse(Refusal { output: String::new(), error, code: 1 })
+}
+
+fn pasta(low: &Low, rest: Vec<OsString>) -> Result<Pasta, String> {
     refuse_foreign(low)?;
     let mut notes = Vec::new();
     let target = target::target(low, rest)?;
@@ -137,7 +150,7 @@ fn pasta(low: &Low, rest: Vec<OsString>, program: &str) -> Result<Pasta, String>
         busy_poll: BusyPoll::default(),
     };
     Ok(Pasta {
-        action: target.action(low, network, log, program)?,
+        action: target.action(low, network, log)?,
         become_user: owner,
         notes: if low.has("quiet") { Vec::new() } else { notes },
     })

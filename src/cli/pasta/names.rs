@@ -48,7 +48,6 @@ pub(super) fn names(low: &Low, chosen: &Chosen, notes: &mut Vec<String>) -> Resu
     if dns.service == DnsService::On && servers.is_empty() && dns.servers.is_empty() {
         notes.push("Couldn't get any nameserver address".into());
     }
-    let has_name = low.has("dhcp-dns");
     let handed_out = resolvers(low, servers, (forward4, forward6))?;
     let search = search(low, &conf)?;
     Ok(Names {
@@ -57,7 +56,7 @@ pub(super) fn names(low: &Low, chosen: &Chosen, notes: &mut Vec<String>) -> Resu
         host4: asked.v4.or(first4),
         host6: asked.v6.or(first6),
         dns,
-        resolvers: if has_name { handed_out } else { Vec::new() },
+        resolvers: if low.has("dhcp-dns") { handed_out } else { Vec::new() },
         search: if low.has("dhcp-search") { search } else { Vec::new() },
         client_name: client_name(low)?,
     })

@@ -1,4 +1,4 @@
-//! The options as clap knows them, for the manual and for completions; what is typed is read by [`super::getopt`].
+//! The options as clap knows them, for the manual and for completions; what is typed is read as getopt_long(3) does.
 
 use clap::{Arg, ArgAction, Command};
 

@@ -57,7 +57,7 @@ pub(super) fn target(low: &Low, rest: Vec<OsString>) -> Result<Target, String> {
 
 impl Target {
     /// The whole order.
-    pub(super) fn action(self, low: &Low, network: Network, log: Log, program: &str) -> Result<Action, String> {
+    pub(super) fn action(self, low: &Low, network: Network, log: Log) -> Result<Action, String> {
         let pid_file = low.path("pid").map(absolute);
         if let Some(path) = &pid_file {
             // It is written when all is ready; that it can be is found out before anything is done.
@@ -90,22 +90,19 @@ impl Target {
                     },
                 }))
             }
-            Target::Attach(target) => {
-                tracing::trace!("called as {program}");
-                Action::Attach(Box::new(Attach {
-                    network,
-                    log,
-                    target,
-                    presence: if low.has("foreground") { Presence::Foreground } else { Presence::Background },
-                    ready_fd: None,
-                    exit_fd,
-                    pid_file,
-                    leaves_pid_file: true,
-                    ends_with_path: !low.has("no-netns-quit"),
-                    control,
-                    manner: Manner::default(),
-                }))
-            }
+            Target::Attach(target) => Action::Attach(Box::new(Attach {
+                network,
+                log,
+                target,
+                presence: if low.has("foreground") { Presence::Foreground } else { Presence::Background },
+                ready_fd: None,
+                exit_fd,
+                pid_file,
+                leaves_pid_file: true,
+                ends_with_path: !low.has("no-netns-quit"),
+                control,
+                manner: Manner::default(),
+            })),
         })
     }
 }

@@ -51,7 +51,7 @@ impl Complaints {
 pub(super) fn parse(args: &[OsString]) -> Request {
     let mut wishes = Wishes::default();
     let mut complaints = Complaints::default();
-    for found in getopt::read(args.get(1..).unwrap_or_default(), OPTIONS) {
+    for found in getopt::read(args.get(1..).unwrap_or_default(), OPTIONS, getopt::Order::Any) {
         match found {
             getopt::Found::Option("help", _) => return Request::Print(HELP.into()),
             getopt::Found::Option("version", _) => return Request::Print(version()),

@@ -90,7 +90,7 @@ fn a_signal_ends_it_in_order(bed: &Bed) {
     bed.sh("kill -TERM $(cat /tmp/p); rm /tmp/p").ok();
     assert!(eventually(Duration::from_secs(3), || running(bed).is_empty()), "{:?}", running(bed));
     assert!(!container.sh("ip -o link").contains("eth0"), "the device went with it");
-    let mut process = bed.sh(&format!("exec pasta -f -q --config-net {NO_PORTS} {}", container.pid)).spawn();
+    let mut process = bed.sh(&format!("exec /mnt/as/pasta -f -q --config-net {NO_PORTS} {}", container.pid)).spawn();
     assert!(eventually(Duration::from_secs(5), || container.sh("ip -o link").contains("eth0")), "{}", process.stderr());
     std::thread::sleep(Duration::from_millis(200));
     assert!(process.is_running(), "{}", process.stderr());
@@ -101,7 +101,7 @@ fn a_signal_ends_it_in_order(bed: &Bed) {
 
 fn foreground_stays(bed: &Bed) {
     let container = Container::new(bed);
-    let mut process = bed.sh(&format!("exec pasta -f --config-net {NO_PORTS} {}", container.pid)).spawn();
+    let mut process = bed.sh(&format!("exec /mnt/as/pasta -f --config-net {NO_PORTS} {}", container.pid)).spawn();
     assert!(eventually(Duration::from_secs(5), || container.sh("ip -o link").contains("eth0")), "{}", process.stderr());
     assert!(process.is_running());
     container.end();
@@ -125,7 +125,7 @@ fn nothing_configured_without_config_net(bed: &Bed) {
 fn joins_namespaces_by_name(bed: &Bed) {
     let _peer = bed.peer();
     bed.root(Side::Host, "ip netns add named").ok();
-    bed.sh(&format!("exec pasta --config-net -q {NO_PORTS} --netns named")).output().assert_code(0);
+    bed.sh(&format!("exec /mnt/as/pasta --config-net -q {NO_PORTS} --netns named")).output().assert_code(0);
     let script =
         format!("exec ip netns exec named python3 -c \"from peer import *; connect('{}', ECHO).close()\"", FAR4[0]);
     bed.root(Side::Host, &script).ok();

@@ -13,20 +13,20 @@ fn unknown_options(bed: &Bed) {
         let out = bed.sh(&format!("exec {program} -t")).output();
         out.assert_code(1).assert_stderr(&["option requires an argument -- 't'"]);
     }
-    bed.sh("exec pasta --no-dhcp-dns true")
+    bed.sh("exec /mnt/as/pasta --no-dhcp-dns true")
         .output()
         .assert_code(1)
         .assert_stderr(&["--no-dhcp-dns is for passt mode only"]);
-    bed.sh("exec pasta -s /tmp/x true").output().assert_code(1).assert_stderr(&["-s is for passt"]);
+    bed.sh("exec /mnt/as/pasta -s /tmp/x true").output().assert_code(1).assert_stderr(&["-s is for passt"]);
 }
 
 fn help_and_version(bed: &Bed) {
-    let out = bed.sh("exec pasta --version").ok();
+    let out = bed.sh("exec /mnt/as/pasta --version").ok();
     assert!(out.starts_with("pasta 20"), "{out}");
     // rootlesskit asks so whether there is such an option.
-    bed.sh("exec pasta --host-lo-to-ns-lo --version").output().assert_code(0);
-    let help = bed.sh("exec pasta --help").ok();
-    for word in ["--map-guest-addr", "--host-lo-to-ns-lo", "--config-net", "--dns-forward", "Usage: pasta"] {
+    bed.sh("exec /mnt/as/pasta --host-lo-to-ns-lo --version").output().assert_code(0);
+    let help = bed.sh("exec /mnt/as/pasta --help").ok();
+    for word in ["--map-guest-addr", "--host-lo-to-ns-lo", "--config-net", "--dns-forward", "Usage: "] {
         assert!(help.contains(word), "no {word} in\n{help}");
     }
     let own = bed.rnet(&["pasta", "--version"]).output();
@@ -69,12 +69,12 @@ fn bad_values(bed: &Bed) {
         ("-l /nonexistent/x", "Couldn't open log file /nonexistent/x: No such file or directory"),
         ("-p /nonexistent/x", "/nonexistent/x"),
     ] {
-        bed.sh(&format!("exec pasta --config-net -q {options} -- true"))
+        bed.sh(&format!("exec /mnt/as/pasta --config-net -q {options} -- true"))
             .output()
             .assert_code(1)
             .assert_stderr(&[message]);
     }
-    bed.sh("exec pasta --no-copy-routes -- true")
+    bed.sh("exec /mnt/as/pasta --no-copy-routes -- true")
         .output()
         .assert_code(1)
         .assert_stderr(&["--no-copy-routes needs --config-net"]);
@@ -85,15 +85,15 @@ fn ports_that_cannot_be_had(bed: &Bed) {
         crate::bed::Side::Host,
         "s = socket.create_server(('', 18080)); report(ready=True); time.sleep(99)",
     );
-    let out = bed.sh("exec pasta --config-net -q -t 80-80:80-80 -- true").output();
+    let out = bed.sh("exec /mnt/as/pasta --config-net -q -t 80-80:80-80 -- true").output();
     out.assert_code(1)
         .assert_stderr(&["Failed to bind port 80 (Permission denied) for option '-t 80-80:80-80', exiting"]);
-    let out = bed.sh("exec pasta --config-net -q -t 18080 -- true").output();
+    let out = bed.sh("exec /mnt/as/pasta --config-net -q -t 18080 -- true").output();
     out.assert_code(1)
         .assert_stderr(&["Failed to bind port 18080 (Address already in use) for option '-t 18080', exiting"]);
     // In attach mode the same comes from the background.
     let container = crate::attach::Container::new(bed);
-    let out = bed.sh(&format!("exec pasta --config-net -q -u 53-53:53-53 {}", container.pid)).output();
+    let out = bed.sh(&format!("exec /mnt/as/pasta --config-net -q -u 53-53:53-53 {}", container.pid)).output();
     out.assert_code(1)
         .assert_stderr(&["Failed to bind port 53 (Permission denied) for option '-u 53-53:53-53', exiting"]);
     container.end();
@@ -104,15 +104,15 @@ fn targets_that_are_not_there(bed: &Bed) {
         bed.sh(&format!("exec {program} --config-net 3999999")).output().assert_code(1);
         bed.sh(&format!("exec {program} --config-net --netns /tmp/nope")).output().assert_code(1);
     }
-    bed.sh("exec pasta --netns /tmp/x 5")
+    bed.sh("exec /mnt/as/pasta --netns /tmp/x 5")
         .output()
         .assert_code(1)
         .assert_stderr(&["Both --netns and PID or command given"]);
-    bed.sh("exec pasta --userns /tmp/x -- true").output().assert_code(1).assert_stderr(&["--userns"]);
+    bed.sh("exec /mnt/as/pasta --userns /tmp/x -- true").output().assert_code(1).assert_stderr(&["--userns"]);
 }
 
 fn options_that_make_no_difference(bed: &Bed) {
     let options = "--config-net -e --stats 1 -f --chroot-fallback --no-netns-quit --runas 0 -d -q";
-    bed.sh(&format!("exec pasta {options} -- true")).output().assert_code(0);
-    bed.sh("exec pasta --config-net --trace -- true").output().assert_code(0);
+    bed.sh(&format!("exec /mnt/as/pasta {options} -- true")).output().assert_code(0);
+    bed.sh("exec /mnt/as/pasta --config-net --trace -- true").output().assert_code(0);
 }

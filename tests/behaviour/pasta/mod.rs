@@ -13,7 +13,7 @@ use crate::attach::Container;
 use crate::bed::{Bed, Cmd, Out};
 
 /// rnet by its other name.
-const OURS: &str = "pasta";
+const OURS: &str = "/mnt/as/pasta";
 
 /// Whose behaviour is the measure: that of Debian 13, for Debian 12's does less.
 const PEER: &str = "/mnt/bin/peer-pasta";

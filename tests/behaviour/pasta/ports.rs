@@ -137,7 +137,7 @@ fn addresses_and_interfaces(bed: &Bed) {
     );
     clients(bed, "host", "check(who('127.0.0.1', 18080)); check(who('::1', 18080))");
     end(bed, process);
-    bed.sh("exec pasta --config-net -t %nope/80 -- true").output().assert_code(1).assert_stderr(&["nope"]);
+    bed.sh("exec /mnt/as/pasta --config-net -t %nope/80 -- true").output().assert_code(1).assert_stderr(&["nope"]);
     // An address that the host is to have some day.
     let options = "--config-net --freebind -t 203.0.113.99/18080:8080 -u none -T none -U none";
     let process = server(bed, OURS, options, "tcp(8080)");

@@ -54,7 +54,7 @@ fn exits_as_the_command_does(bed: &Bed) {
         spawn(bed, program, "--config-net", "exit 7").output().assert_code(7);
         spawn(bed, program, "--config-net -q", "sh -c 'kill -TERM $$'; exit $?").output().assert_code(143);
     }
-    bed.sh("exec pasta --config-net -- /nonexistent")
+    bed.sh("exec /mnt/as/pasta --config-net -- /nonexistent")
         .output()
         .assert_code(1)
         .assert_stderr(&["Failed to start command or shell"]);
@@ -82,7 +82,8 @@ u = udp('{host}'); u.sendto(b'y', ('{host}', {})); check(u.recv(99))",
 }
 
 fn a_shell_by_default(bed: &Bed) {
-    let out = bed.sh("exec pasta --config-net").stdin("echo $0 $$; ip -o -4 address show eth0; exit 5\n").output();
+    let out =
+        bed.sh("exec /mnt/as/pasta --config-net").stdin("echo $0 $$; ip -o -4 address show eth0; exit 5\n").output();
     out.assert_code(5);
     assert!(out.stdout.starts_with("-/bin/bash 1"), "{out}");
     assert!(out.stdout.contains(HOST4), "{out}");
@@ -137,5 +138,12 @@ fn the_command_is_told_to_end(bed: &Bed) {
     let out = process.wait(Duration::from_secs(5));
     out.assert_code(4);
     assert!(out.stdout.contains("told"), "{out}");
+    // One that handles no signal is spared by the kernel, as the first process of a PID namespace; not by rnet.
+    for (signal, code) in [(Signal::SIGTERM, 143), (Signal::SIGINT, 130), (Signal::SIGHUP, 129)] {
+        let process = bed.sh(&format!("exec {OURS} --config-net -- sleep 60")).spawn();
+        std::thread::sleep(Duration::from_millis(500));
+        process.signal(signal);
+        process.wait(Duration::from_secs(5)).assert_code(code);
+    }
     bed.assert_nothing_left();
 }
