@@ -133,13 +133,20 @@ impl Watch {
         self.identity.1
     }
 
-    /// Whether the target has another meaning by now, or none.
+    /// Whether the target has another meaning by now, or none. One that may not be looked at any more is still there: a process may
+    /// hide what it is by an execve(2).
     pub(super) fn is_gone(&self) -> bool {
-        let now = match &self.held {
-            None => std::fs::metadata(&self.path).map(|metadata| (metadata.dev(), metadata.ino())).ok(),
-            Some(held) => self.path.file_name().and_then(|name| found(&held.directory, name)),
+        let now = match (&self.held, self.path.file_name()) {
+            (Some(held), Some(name)) => found(&held.directory, name),
+            _ => match std::fs::metadata(&self.path) {
+                Ok(metadata) => Ok((metadata.dev(), metadata.ino())),
+                Err(error) => Err(Errno::from_raw(error.raw_os_error().unwrap_or(libc::EIO))),
+            },
         };
-        now != Some(self.identity)
+        match now {
+            Ok(identity) => identity != self.identity,
+            Err(errno) => matches!(errno, Errno::ENOENT | Errno::ESRCH | Errno::ENOTDIR),
+        }
     }
 
     /// Goes on looking when this process has another root.
@@ -155,9 +162,9 @@ impl Watch {
 }
 
 /// What a name in a directory stands for.
-fn found(directory: &File, name: impl AsRef<Path>) -> Option<(u64, u64)> {
-    let stat = fstatat(directory, name.as_ref(), AtFlags::empty()).ok()?;
-    Some((stat.st_dev, stat.st_ino))
+fn found(directory: &File, name: impl AsRef<Path>) -> nix::Result<(u64, u64)> {
+    let stat = fstatat(directory, name.as_ref(), AtFlags::empty())?;
+    Ok((stat.st_dev, stat.st_ino))
 }
 
 impl Watch {
@@ -179,7 +186,7 @@ impl Watch {
         };
         let pids = entries.iter().flatten().filter_map(|entry| entry.file_name().to_str().ok()?.parse::<i32>().ok());
         pids.filter(|pid| agent != Some(Pid::from_raw(*pid)))
-            .any(|pid| found(proc, format!("{pid}/ns/net")) == Some(self.identity))
+            .any(|pid| found(proc, format!("{pid}/ns/net")) == Ok(self.identity))
     }
 }
 

@@ -5,6 +5,8 @@ use rnet_stack::frame::{Checksum, Gso, Offload};
 
 const ETHERNET_LEN: usize = 14;
 const TCP: u8 = 6;
+/// The least TCP header, bytes.
+const TCP_LEN: usize = 20;
 /// FIN and PSH belong to the last segment alone, CWR to the first (RFC 3168 section 6.1.2).
 const LAST_ONLY: u8 = 0x09;
 const FIRST_ONLY: u8 = 0x80;
@@ -36,7 +38,8 @@ impl Cutter {
         let header_len = usize::from(offload.header_len);
         let (header, payload) = frame.split_at_checked(header_len)?;
         let size = usize::from(offload.gso_size);
-        if size == 0 {
+        let ip_len = if offload.gso == Gso::Tcp4 { 20 } else { 40 };
+        if size == 0 || header_len < ETHERNET_LEN + ip_len + TCP_LEN {
             return None;
         }
         let last = payload.len().div_ceil(size).saturating_sub(1);
