@@ -36,6 +36,7 @@ fn main() -> ExitCode {
         Request::Attach(attach) => return finish(namespace::attach(*attach)),
         Request::Pasta(pasta) => return pasta::main(*pasta),
         Request::Netavark(netavark) => return bridge::main(&netavark),
+        Request::Names(names) => return dns::containers::main(&names),
         Request::Control(command) => match control::commands::run(&command) {
             Ok(text) => io::stdout().write_all(text.as_bytes()),
             Err(error) => {

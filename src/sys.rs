@@ -1,5 +1,6 @@
 //! The system calls that no safe crate wraps, each behind a safe function.
 
+pub mod datagrams;
 pub mod messages;
 pub mod netlink;
 pub mod packets;

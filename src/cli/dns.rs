@@ -67,6 +67,7 @@ pub(super) fn dns(low: &Low, faults: &mut Faults) -> Dns {
             .parse("dns-stale", faults, |text| value::number(text, 0, STALE_MAX))
             .map_or(default.stale, Duration::from_secs),
         max_queries: low.parse("max-dns-queries", faults, value::count).unwrap_or(default.max_queries),
+        asking: default.asking,
     }
 }
 

@@ -1,6 +1,7 @@
 //! The command line: what was typed becomes a validated configuration, or one message with everything that is wrong.
 
 mod attach;
+mod containers;
 mod control;
 mod dns;
 mod faults;
@@ -24,7 +25,7 @@ use std::path::{Path, PathBuf};
 use clap::Command;
 use clap_complete::Shell;
 
-use crate::config::{Attach, Netavark, Run};
+use crate::config::{Attach, ContainerNames, Netavark, Run};
 use crate::control::commands;
 
 pub(crate) use faults::Faults;
@@ -40,6 +41,8 @@ pub(crate) enum Request {
     Attach(Box<Attach>),
     /// Make container networks in the kernel.
     Netavark(Box<Netavark>),
+    /// Answer with the names of containers.
+    Names(Box<ContainerNames>),
     /// Ask networks that are running.
     Control(commands::Command),
     /// Print a completion script.
@@ -86,26 +89,34 @@ Exit codes: 2 for wrong flags or configuration, 1 when something cannot be done;
 /// Turns the arguments, program name first, into a request.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request, Faults> {
     let args: Vec<OsString> = args.into_iter().collect();
-    // By argv[0], or as a subcommand.
-    let called = args.first().and_then(|arg| program(Path::new(arg).file_name()?));
-    if let Some(parse) = called {
+    if let Some(parse) = args.first().and_then(|arg| called(Path::new(arg).file_name()?)) {
         return Ok(parse(&args));
     }
-    if let Some(parse) = args.get(1).and_then(|arg| program(arg)) {
+    if let Some((_, parse)) = PROGRAMS.iter().find(|(name, _)| args.get(1).is_some_and(|arg| arg == name)) {
         return Ok(parse(&args[1..]));
     }
     parse::parse(args)
 }
 
-/// Who reads the command line of another program in whose place rnet is.
-fn program(name: &OsStr) -> Option<fn(&[OsString]) -> Request> {
-    match name.to_str()? {
-        netavark::NAME => Some(netavark::parse),
-        slirp4netns::NAME => Some(slirp4netns::parse),
-        // As the peer has it: `passt.pasta` and the like are meant too.
-        name if name.contains(pasta::NAME) => Some(pasta::parse),
-        _ => None,
-    }
+/// Who reads the command line of a program.
+type Parse = fn(&[OsString]) -> Request;
+
+/// The programs in whose place rnet is, by their names, as subcommands too.
+const PROGRAMS: [(&str, Parse); 4] = [
+    (netavark::NAME, netavark::parse),
+    (containers::AARDVARK, containers::parse_aardvark),
+    (pasta::NAME, pasta::parse),
+    (slirp4netns::NAME, slirp4netns::parse),
+];
+
+/// Who is meant by the name of the file that was started. Callers of pasta and slirp4netns may have several of them, as
+/// `slirp4netns-1.3`.
+fn called(name: &OsStr) -> Option<Parse> {
+    let name = name.to_string_lossy();
+    let is_meant = |program: &str| {
+        name == program || ([pasta::NAME, slirp4netns::NAME].contains(&program) && name.contains(program))
+    };
+    PROGRAMS.iter().find(|(program, _)| is_meant(program)).map(|(_, parse)| *parse)
 }
 
 /// The whole command line as clap knows it.
@@ -121,6 +132,8 @@ fn command() -> Command {
         .subcommand(run::command())
         .subcommand(attach::command())
         .subcommand(netavark::command())
+        .subcommand(containers::aardvark_command())
+        .subcommand(containers::dns_command())
         .subcommand(slirp4netns::command())
         .subcommand(pasta::command())
         .subcommand(control::list_command())

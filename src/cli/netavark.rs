@@ -3,7 +3,7 @@
 use std::ffi::OsString;
 use std::path::PathBuf;
 
-use clap::builder::NonEmptyStringValueParser;
+use clap::builder::{NonEmptyStringValueParser, OsStringValueParser, TypedValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
 
 use super::Request;
@@ -39,7 +39,7 @@ pub(super) fn command() -> Command {
             .value_name("NETNS")
             .help("Path of the container's network namespace")
             .required(true)
-            .value_parser(clap::builder::OsStringValueParser::new())
+            .value_parser(OsStringValueParser::new())
             .value_hint(ValueHint::FilePath)
     };
     Command::new(NAME)
@@ -65,9 +65,15 @@ pub(super) fn command() -> Command {
                 .help("Whether a user runs it: no state for the firewall, no files in /run/sysctl.d"),
         )
         .arg(
-            path("aardvark-binary", "FILE", "The container name server; without it there are no names")
-                .short('a')
-                .default_value(AARDVARK),
+            path(
+                "aardvark-binary",
+                "FILE",
+                "The container name server; where it is not installed, this program is one",
+            )
+            .short('a')
+            // podman gives an empty one where it finds none.
+            .value_parser(OsStringValueParser::new().map(PathBuf::from))
+            .default_value(AARDVARK),
         )
         .arg(path("plugin-directory", "DIR", "Look for plugins here").action(ArgAction::Append))
         .subcommand(Command::new("setup").about("Give a container its networks").arg(netns()))

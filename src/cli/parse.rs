@@ -8,7 +8,7 @@ use super::faults::Faults;
 use super::low::argument_place;
 use super::options::{ATTACH, NETWORK, RUN};
 use super::suggest::nearest;
-use super::{Request, attach, command, control, reference, run};
+use super::{Request, attach, command, containers, control, reference, run};
 
 /// More wrong flags than this are not looked for.
 const MAX_COMPLAINTS: usize = 64;
@@ -26,6 +26,7 @@ pub(super) fn parse(mut args: Vec<OsString>) -> Result<Request, Faults> {
                     Some(("ports", matches)) => control::ports_request(matches, faults),
                     Some(("stats", matches)) => control::stats_request(matches, faults),
                     Some(("flows", matches)) => control::flows_request(matches, faults),
+                    Some(("dns", matches)) => containers::request(matches, faults),
                     Some(("completions", matches)) => reference::completions_request(matches, faults),
                     Some(("man", matches)) => reference::man_request(matches, faults),
                     _ => Err(faults),
@@ -41,9 +42,13 @@ pub(super) fn parse(mut args: Vec<OsString>) -> Result<Request, Faults> {
                 faults.push("ports", "what is to be done? list, add, remove or replace; see rnet ports --help");
                 return Err(faults);
             }
+            if args.iter().any(|arg| arg == "dns") {
+                faults.push("dns", "what is to be done? serve; see rnet dns serve --help");
+                return Err(faults);
+            }
             faults.push(
                 "command",
-                "what is to be done? run, attach, list, ports, stats, flows, completions or man; see --help",
+                "what is to be done? run, attach, list, ports, stats, flows, dns, completions or man; see --help",
             );
             return Err(faults);
         }

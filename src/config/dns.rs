@@ -37,6 +37,19 @@ pub struct Dns {
     pub stale: Duration,
     /// Queries at once that wait for a server.
     pub max_queries: usize,
+    /// How several servers are asked.
+    pub asking: Asking,
+}
+
+/// How several servers are asked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Asking {
+    /// The first that works, and soon another one beside it; a query that nobody answers is answered with SERVFAIL.
+    #[default]
+    Raced,
+    /// One after the other from the first, whatever is known of them, with equal shares of five seconds; where nobody
+    /// answers nothing is said. So aardvark-dns does, and its callers count on it for the servers that a container is given.
+    InTurn,
 }
 
 /// Whether a network's DNS addresses answer.
@@ -62,6 +75,7 @@ impl Default for Dns {
             cache: 1 << 20,
             stale: Duration::ZERO,
             max_queries: 1024,
+            asking: Asking::Raced,
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The configuration that front ends make and backends obey. Everything in here has been validated.
 
 mod auto;
+mod containers;
 pub mod dns;
 mod dns_server;
 mod expose;
@@ -13,6 +14,7 @@ mod publish;
 pub mod resolv;
 
 pub use auto::{Auto, AutoExpose, Except, Follow, FollowPorts, PublishArg};
+pub use containers::{ContainerNames, Forwarding, Services};
 pub use dns::{Dns, DnsService, Host, HostAddress};
 pub use dns_server::{DnsServer, EncryptedServer, Encryption};
 pub use expose::Expose;

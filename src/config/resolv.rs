@@ -6,6 +6,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use super::Dns;
+use super::dns::Asking;
 use super::dns_server::scoped;
 
 /// Where the host's is.
@@ -41,11 +42,13 @@ pub struct Manner {
     pub rotate: bool,
     /// Whether only TCP is used.
     pub only_tcp: bool,
+    /// In which order, and what becomes of a query that nobody answers.
+    pub asking: Asking,
 }
 
 impl Default for Manner {
     fn default() -> Manner {
-        Manner { timeout: Duration::from_secs(5), attempts: 2, rotate: false, only_tcp: false }
+        Manner { timeout: Duration::from_secs(5), attempts: 2, rotate: false, only_tcp: false, asking: Asking::Raced }
     }
 }
 
@@ -167,7 +170,7 @@ mod tests {
         assert_eq!(conf.nameservers.len(), 2);
         assert_eq!(ResolvConf::parse(&conf.to_text()), conf);
         assert_eq!(conf.search, ["a.example", "c.example"]);
-        let manner = Manner { timeout: Duration::from_secs(1), attempts: 5, rotate: true, only_tcp: false };
+        let manner = Manner { timeout: Duration::from_secs(1), attempts: 5, rotate: true, ..Manner::default() };
         assert_eq!(conf.manner(), manner);
     }
 

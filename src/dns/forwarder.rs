@@ -14,8 +14,11 @@ use tracing::{debug, info};
 
 use super::flights::{Flights, Name, Waiter};
 use super::host_file::HostFile;
+use super::seldom::Seldom;
 use super::upstream::encrypted::Trust;
 use super::upstream::{Common, Failure, Fetched, Group};
+use crate::config::dns::Asking;
+use crate::config::resolv::Manner;
 use crate::config::{Dns, DnsServer, Outbound, ResolvConf};
 
 /// What a message over TCP can be.
@@ -48,7 +51,7 @@ pub struct Asked {
     place: Place,
 }
 
-/// An answer that is waited for.
+/// An answer that is waited for. One without bytes is none, and nothing is to be said ([`Asking::InTurn`]).
 pub type Waiting = Pin<Box<dyn Future<Output = Reply>>>;
 
 impl Asked {
@@ -101,7 +104,10 @@ pub struct Forwarder {
     /// Queries that servers have been asked and have not answered.
     flights: RefCell<Flights>,
     waiting: Cell<usize>,
-    host: Rc<HostFile>,
+    /// Where the host's resolv.conf is asked for; `None` where somebody else looks for it.
+    host: Option<Rc<HostFile>>,
+    /// Told of once a minute.
+    failures: Seldom,
     counters: Cell<Counters>,
 }
 
@@ -113,10 +119,10 @@ impl Forwarder {
         outbound: &Outbound,
         hosts: Hosts,
         trust: Option<Trust>,
-        host: Rc<HostFile>,
+        host: Option<Rc<HostFile>>,
     ) -> Rc<Forwarder> {
         let common = Common::new(outbound.clone(), trust);
-        let manner = ResolvConf::default().adapted(dns).manner();
+        let manner = Manner { asking: dns.asking, ..ResolvConf::default().adapted(dns).manner() };
         let mut routes = Routes::default();
         let mut domains = Vec::new();
         for (domain, servers) in &dns.domains {
@@ -134,18 +140,21 @@ impl Forwarder {
             flights: RefCell::default(),
             waiting: Cell::new(0),
             host,
+            failures: Seldom::default(),
             counters: Cell::default(),
         })
     }
 
     /// Whether the host's resolv.conf is to be looked at before the next query.
     pub fn is_host_due(&self) -> bool {
-        self.host.is_due()
+        self.host.as_ref().is_some_and(|host| host.is_due())
     }
 
     /// Looks at the host's resolv.conf.
     pub async fn follow_host(&self) {
-        self.host.refresh().await;
+        if let Some(host) = &self.host {
+            host.refresh().await;
+        }
     }
 
     /// Takes the text of the host's resolv.conf.
@@ -170,6 +179,11 @@ impl Forwarder {
             self.flights.borrow_mut().forget();
         }
         self.common.host.replace(group);
+    }
+
+    /// Whether no query waits for a server.
+    pub fn is_idle(&self) -> bool {
+        self.waiting.get() == 0
     }
 
     /// Deals with a message from a client.
@@ -299,6 +313,12 @@ impl Forwarder {
         }
         self.count(|counters| counters.failed += 1);
         debug!(%why, "a query gets no answer");
+        if let Some(before) = self.failures.due() {
+            info!(%why, before, "queries get no answer");
+        }
+        if self.settings.asking == Asking::InTurn {
+            return Reply::new();
+        }
         failure(query, Rcode::ServerFailure, Some((why.ede(), &why.to_string())))
     }
 

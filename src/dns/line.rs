@@ -101,10 +101,14 @@ impl Line {
             Ask::Answered(reply) => self.push(end, &reply),
             Ask::Ignored => {}
             Ask::Asked(asked) => {
-                let line = Rc::clone(self);
+                let (line, forwarder) = (Rc::clone(self), Rc::clone(forwarder));
                 asked.then(move |reply| {
                     line.push(end, &reply);
-                    line.posted.notify_one();
+                    if forwarder.is_idle() {
+                        line.flush();
+                    } else {
+                        line.posted.notify_one();
+                    }
                 });
             }
         }

@@ -4,12 +4,14 @@
 //! answer and knows nothing of where the query came from, so it serves rootless networks, whose queries come over lines from the
 //! packet loops (`line.rs`), as well as listeners of its own. It runs in one thread of a process of its own.
 
+pub mod containers;
 mod flights;
 pub mod forwarder;
 pub mod host_file;
 mod line;
 mod process;
 mod random;
+mod seldom;
 mod stream;
 mod upstream;
 

@@ -48,7 +48,7 @@ pub fn serve(prepared: Prepared<'_>, lines: Vec<OwnedFd>, supervisor: OwnedFd) -
     LocalSet::new().block_on(&runtime, async move {
         let Prepared { network, trust } = prepared;
         let host = Rc::new(HostFile::new(supervisor)?);
-        let forwarder = Forwarder::new(&network.dns, &network.outbound, hosts(network), trust, Rc::clone(&host));
+        let forwarder = Forwarder::new(&network.dns, &network.outbound, hosts(network), trust, Some(Rc::clone(&host)));
         let connections = Rc::new(Connections::default());
         let lines = lines.into_iter().map(Line::new).collect::<io::Result<Vec<_>>>()?;
         for line in &lines {

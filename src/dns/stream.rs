@@ -2,16 +2,19 @@
 //! come.
 
 use std::cell::Cell;
+use std::io;
 use std::rc::Rc;
 use std::time::Duration;
 
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use rnet_dns::Reply;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::TcpStream;
 use tokio::task::spawn_local;
 use tokio::time::{Instant, sleep_until, timeout};
 
-use super::forwarder::{Ask, Forwarder, Via};
+use super::forwarder::{Ask, Forwarder, Place, Via, Waiting};
 
 /// Connections at once. A client keeps one or two.
 const CONNECTIONS_MAX: usize = 128;
@@ -27,6 +30,48 @@ const TRANSFER_MAX: usize = 1 << 30;
 
 /// How long a client may take to read an answer.
 const SLOW: Duration = Duration::from_secs(10);
+
+/// Who answers what comes over a connection.
+pub trait Answers {
+    /// Comes before each query.
+    async fn prepare(&self) {}
+
+    /// The connection to a server that was asked for a whole zone, if this message asks for one.
+    async fn transfer(&self, message: &[u8]) -> Option<io::Result<(TcpStream, Place)>>;
+
+    /// What becomes of a message.
+    fn ask(&self, message: &[u8]) -> Answer;
+}
+
+/// What becomes of a message from a connection.
+pub enum Answer {
+    /// This is said to it.
+    Now(Reply),
+    /// The answer comes later; one without bytes is none.
+    Later(Waiting),
+    /// It is no query, which makes what follows doubtful too.
+    Never,
+}
+
+impl Answers for Rc<Forwarder> {
+    async fn prepare(&self) {
+        if self.is_host_due() {
+            self.follow_host().await;
+        }
+    }
+
+    async fn transfer(&self, message: &[u8]) -> Option<io::Result<(TcpStream, Place)>> {
+        Forwarder::transfer(self, message).await
+    }
+
+    fn ask(&self, message: &[u8]) -> Answer {
+        match Forwarder::ask(self, message, Via::Tcp) {
+            Ask::Answered(reply) => Answer::Now(reply),
+            Ask::Asked(asked) => Answer::Later(asked.into_future()),
+            Ask::Ignored => Answer::Never,
+        }
+    }
+}
 
 /// How many connections there are.
 #[derive(Debug, Default)]
@@ -56,12 +101,20 @@ pub fn start<S: AsyncRead + AsyncWrite + Unpin + 'static>(
     let connections = Rc::clone(connections);
     spawn_local(async move {
         // However it ends, there is nobody to tell.
-        let _ = serve(stream, forwarder).await;
+        let _ = serve(stream, forwarder, IDLE).await;
         connections.count.set(connections.count.get().saturating_sub(1));
     });
 }
 
-async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, forwarder: Rc<Forwarder>) -> std::io::Result<()> {
+/// Serves a connection to its end. It may be silent, or a message incomplete, for as long as `idle`.
+///
+/// # Errors
+/// Those of the connection; there is nobody to tell.
+pub async fn serve<S, A>(stream: S, answers: A, idle: Duration) -> io::Result<()>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    A: Answers,
+{
     let (mut reader, mut writer) = tokio::io::split(stream);
     let mut room: Vec<u8> = Vec::new();
     let mut waiting = FuturesUnordered::new();
@@ -72,18 +125,15 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, forwarder: Rc<Forwa
             && let Some(message) = take_message(&mut room)
         {
             quiet_since = Instant::now();
-            if forwarder.is_host_due() {
-                forwarder.follow_host().await;
-            }
-            if let Some(transfer) = forwarder.transfer(&message).await {
+            answers.prepare().await;
+            if let Some(transfer) = answers.transfer(&message).await {
                 relay(transfer?, &message, &mut writer).await?;
                 continue;
             }
-            match forwarder.ask(&message, Via::Tcp) {
-                Ask::Answered(reply) => write(&mut writer, &reply).await?,
-                // What is no query makes what follows doubtful too.
-                Ask::Ignored => return Ok(()),
-                Ask::Asked(asked) => waiting.push(asked.into_future()),
+            match answers.ask(&message) {
+                Answer::Now(reply) => write(&mut writer, &reply).await?,
+                Answer::Later(answer) => waiting.push(answer),
+                Answer::Never => return Ok(()),
             }
         }
         if ended && waiting.is_empty() {
@@ -92,12 +142,14 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, forwarder: Rc<Forwa
         tokio::select! {
             Some(reply) = waiting.next(), if !waiting.is_empty() => {
                 quiet_since = Instant::now();
-                write(&mut writer, &reply).await?;
+                if !reply.is_empty() {
+                    write(&mut writer, &reply).await?;
+                }
             }
             read = reader.read_buf(&mut room), if !ended && waiting.len() < QUERIES_MAX => {
                 ended = read? == 0;
             }
-            () = sleep_until(quiet_since + IDLE), if waiting.is_empty() => return Ok(()),
+            () = sleep_until(quiet_since + idle), if waiting.is_empty() => return Ok(()),
         }
     }
 }
@@ -107,7 +159,7 @@ async fn relay(
     (mut server, _place): (impl AsyncRead + Unpin, impl Sized),
     query: &[u8],
     writer: &mut (impl AsyncWrite + Unpin),
-) -> std::io::Result<()> {
+) -> io::Result<()> {
     let mut left = TRANSFER_MAX;
     while let Ok(Ok(len)) = timeout(IDLE, server.read_u16()).await {
         let mut message = vec![0; len.into()];
@@ -132,7 +184,7 @@ fn take_message(room: &mut Vec<u8>) -> Option<Vec<u8>> {
     Some(message)
 }
 
-async fn write(writer: &mut (impl AsyncWrite + Unpin), reply: &[u8]) -> std::io::Result<()> {
+async fn write(writer: &mut (impl AsyncWrite + Unpin), reply: &[u8]) -> io::Result<()> {
     let Ok(len) = u16::try_from(reply.len()) else { return Ok(()) };
     let framed = [&len.to_be_bytes(), reply].concat();
     timeout(SLOW, writer.write_all(&framed)).await?

@@ -18,6 +18,28 @@ const VNET_START: usize = HEADROOM - VNET_HEADER_LEN;
 /// How long somebody who reads frames from a socket may leave it full, in milliseconds: then a frame is lost.
 const PATIENCE: u16 = 50;
 
+/// Somebody who reads frames from a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reader {
+    /// It makes room in time.
+    Keen,
+    /// It did not, and is not waited for until it does.
+    Stalled,
+}
+
+impl Reader {
+    fn send(&mut self, device: &mut File, frame: &[u8]) -> bool {
+        let mut written = device.write(frame);
+        if *self == Reader::Keen && written.as_ref().is_err_and(|error| error.kind() == ErrorKind::WouldBlock) {
+            let mut room = [PollFd::new(device.as_fd(), PollFlags::POLLOUT)];
+            let _ = poll(&mut room, PATIENCE);
+            written = device.write(frame);
+        }
+        *self = if written.is_ok() { Reader::Keen } else { Reader::Stalled };
+        written.is_ok()
+    }
+}
+
 /// The way into a device.
 #[derive(Debug)]
 pub enum Wire {
@@ -26,7 +48,7 @@ pub enum Wire {
     /// Cut and summed.
     Bare(Cutter),
     /// The same, to a reader who may be slow.
-    Socket(Cutter),
+    Socket(Cutter, Reader),
 }
 
 impl Wire {
@@ -35,7 +57,7 @@ impl Wire {
         match kind {
             Kind::Vnet(_) => Wire::Vnet,
             Kind::Bare => Wire::Bare(Cutter::default()),
-            Kind::Socket => Wire::Socket(Cutter::default()),
+            Kind::Socket => Wire::Socket(Cutter::default(), Reader::Keen),
         }
     }
 
@@ -53,22 +75,11 @@ impl Wire {
                 let Some(frame) = buffer.get_mut(HEADROOM..) else { return 0 };
                 cutter.cut(frame, offload, |frame| refused += u64::from(device.write(frame).is_err()));
             }
-            Wire::Socket(cutter) => {
+            Wire::Socket(cutter, reader) => {
                 let Some(frame) = buffer.get_mut(HEADROOM..) else { return 0 };
-                cutter.cut(frame, offload, |frame| refused += u64::from(!send(device, frame)));
+                cutter.cut(frame, offload, |frame| refused += u64::from(!reader.send(device, frame)));
             }
         }
         refused
-    }
-}
-
-fn send(device: &mut File, frame: &[u8]) -> bool {
-    match device.write(frame) {
-        Err(error) if error.kind() == ErrorKind::WouldBlock => {
-            let mut room = [PollFd::new(device.as_fd(), PollFlags::POLLOUT)];
-            let _ = poll(&mut room, PATIENCE);
-            device.write(frame).is_ok()
-        }
-        written => written.is_ok(),
     }
 }

@@ -12,7 +12,7 @@ pub const MESSAGES: usize = 16;
 const PAYLOAD_MAX: usize = 65535;
 
 /// A `sockaddr_in6`, the largest address of a datagram.
-const NAME_LEN: usize = size_of::<libc::sockaddr_in6>();
+pub(super) const NAME_LEN: usize = size_of::<libc::sockaddr_in6>();
 
 /// A control message that carries an int, twice as much as is expected.
 const CONTROL_LEN: usize = 2 * (size_of::<libc::cmsghdr>() + 8);
@@ -139,7 +139,7 @@ fn place_len(headroom: usize) -> usize {
 }
 
 /// Reads a `sockaddr_in` or `sockaddr_in6` (ip(7), ipv6(7)).
-fn socket_addr(name: &[u8; NAME_LEN]) -> Option<SocketAddr> {
+pub(super) fn socket_addr(name: &[u8; NAME_LEN]) -> Option<SocketAddr> {
     let [family_0, family_1, port_0, port_1, rest @ ..] = name;
     let port = u16::from_be_bytes([*port_0, *port_1]);
     match libc::c_int::from(u16::from_ne_bytes([*family_0, *family_1])) {

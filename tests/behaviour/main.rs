@@ -7,6 +7,7 @@
 #[macro_use]
 mod bed;
 
+mod aardvark;
 mod attach;
 mod attach_errors;
 mod auto;

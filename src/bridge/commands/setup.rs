@@ -78,10 +78,6 @@ fn publish_names(how: &Netavark, run: &Run, entries: &[Entry], undo: &mut Undo) 
         return Ok(());
     }
     let server = server(how, run);
-    if !server.exists() {
-        tracing::info!(target: "netavark::commands::setup", "dns disabled because aardvark-dns path does not exists");
-        return Ok(());
-    }
     let names = Names::new(&run.directory);
     for entry in entries {
         let (names, network, id) = (Names::new(&run.directory), entry.network.clone(), entry.container_id.clone());

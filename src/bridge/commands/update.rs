@@ -13,7 +13,7 @@ pub fn update(how: &Netavark, network: &str, servers: &[String]) -> Result<()> {
     if network.contains('/') {
         return Err(Error::text(format!("\"{network}\" is not the name of a network")));
     }
-    if !how.aardvark_binary.exists() || !directory.is_dir() {
+    if !directory.is_dir() {
         return Ok(());
     }
     let _lock = Lock::take(&directory)?;

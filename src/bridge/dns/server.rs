@@ -1,5 +1,6 @@
 //! The name server's process: told of changes, and started when it does not run.
 
+use std::ffi::OsString;
 use std::fs;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -19,7 +20,7 @@ const SYSTEMD: &str = "/run/systemd/system";
 /// How the name server is run.
 #[derive(Clone, Debug)]
 pub struct Server {
-    /// The program; it need not exist, and then there are no names.
+    /// The program; where there is none, this one does its work.
     pub program: PathBuf,
     /// Where it listens.
     pub port: u16,
@@ -30,18 +31,13 @@ pub struct Server {
 }
 
 impl Server {
-    /// Whether there is such a program.
-    pub fn exists(&self) -> bool {
-        self.program.exists()
-    }
-
     /// Makes the running server read its files, or starts one.
     pub fn reload_or_start(&self, names: &Names) -> Result<()> {
         if reload(names, true)? { Ok(()) } else { self.start(names) }
     }
 
     fn start(&self, names: &Names) -> Result<()> {
-        let mut command = self.command();
+        let mut command = self.command()?;
         command.arg("--config").arg(names.directory()).arg("-p").arg(self.port.to_string()).arg("run");
         command.env("RUST_LOG", self.level.to_string().to_uppercase());
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
@@ -65,22 +61,25 @@ impl Server {
     }
 
     /// In a scope of its own where systemd runs, so that it is not ended with the service that started it.
-    fn command(&self) -> Command {
+    fn command(&self) -> Result<Command> {
+        let mut argv: Vec<OsString> = Vec::new();
         let path = std::env::var_os("PATH").unwrap_or_default();
         let systemd_run =
             std::env::split_paths(&path).map(|directory| directory.join("systemd-run")).find(|file| file.is_file());
-        match systemd_run.filter(|_| Path::new(SYSTEMD).is_dir()) {
-            None => Command::new(&self.program),
-            Some(systemd_run) => {
-                let mut command = Command::new(systemd_run);
-                command.args(["-q", "--scope"]);
-                if self.rootless {
-                    command.arg("--user");
-                }
-                command.arg(&self.program);
-                command
-            }
+        if let Some(systemd_run) = systemd_run.filter(|_| Path::new(SYSTEMD).is_dir()) {
+            argv.extend([systemd_run.into(), "-q".into(), "--scope".into()]);
+            argv.extend(self.rootless.then(|| "--user".into()));
         }
+        if self.program.is_file() {
+            argv.push(self.program.clone().into());
+        } else {
+            // The name is what the running server is known by.
+            argv.push(std::env::current_exe().during(|| "find this program")?.into());
+            argv.push("aardvark-dns".into());
+        }
+        let mut command = Command::new(argv.remove(0));
+        command.args(argv);
+        Ok(command)
     }
 }
 

@@ -79,7 +79,7 @@ impl Forwards {
                 best_effort: spec.all,
                 asked_by: Some(spec.text.clone()),
             };
-            let is_plain = spec.all_to.is_none() && spec.ranges.iter().all(|range| is_plain(range));
+            let is_plain = spec.all_to.is_none() && spec.ranges.iter().all(is_plain);
             if spec.auto && is_plain {
                 let only = if spec.all { left(&(1..=65535), &spec.except) } else { plain(&spec.ranges) };
                 self.auto.follow.push(follow(protocol, spec.address, binding, only));

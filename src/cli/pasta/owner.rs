@@ -15,7 +15,7 @@ pub(super) fn owner(low: &Low, target: &Target, notes: &mut Vec<String>) -> Resu
         return Ok(None);
     }
     match (given, target) {
-        (Some((uid, _)), _) if uid == 0 => Ok(None),
+        (Some((0, _)), _) => Ok(None),
         (Some(ids), _) => Ok(Some(ids)),
         // Namespaces that root has made are root's to configure; what carries packets there has no rights anyway.
         (None, Target::Attach(_)) => Ok(None),

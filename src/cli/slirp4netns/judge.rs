@@ -213,7 +213,7 @@ impl Wishes {
     fn network(self, ifname: String, subnet: Subnet<Ipv4Addr>) -> Network {
         let mtu = self.mtu.unwrap_or(MTU);
         // The kernel has no IPv6 on a device with a lesser MTU.
-        let ipv6 = Some(SUBNET6).filter(|_| self.ipv6 && mtu >= 1280);
+        let ipv6 = Some(SUBNET6).filter(|_| self.ipv6 && mtu >= MTU_MIN_IPV6);
         Network {
             ifname,
             mtu,
@@ -276,6 +276,9 @@ impl Wishes {
                 subnet.gateway
             );
         }
+        if self.ipv6 && self.mtu.unwrap_or(MTU) < MTU_MIN_IPV6 {
+            let _ = writeln!(text, "WARNING: there is no IPv6: it needs an MTU of {MTU_MIN_IPV6} bytes at least");
+        }
         if self.operands.len() > 2 {
             text.push_str("WARNING: too many arguments\n");
         }
@@ -290,6 +293,8 @@ enum Aim {
 }
 
 const MTU: u16 = 1500;
+/// RFC 8200 section 5.
+const MTU_MIN_IPV6: u16 = 1280;
 
 const SUBNET: Subnet<Ipv4Addr> = Subnet {
     address: Ipv4Addr::new(10, 0, 2, 100),

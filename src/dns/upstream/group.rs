@@ -18,6 +18,7 @@ use super::plain::is_cut;
 use super::ports::Outcome;
 use super::{Common, Failure, Fetched, Upstream};
 use crate::config::DnsServer;
+use crate::config::dns::Asking;
 use crate::config::resolv::Manner;
 use crate::dns::forwarder::Via;
 
@@ -31,6 +32,9 @@ const PATIENCE: Duration = Duration::from_millis(4500);
 const PATIENCE_UNKNOWN: Duration = Duration::from_millis(2500);
 const PATIENCE_FAILED: Duration = Duration::from_millis(1200);
 
+/// How long all servers that are asked in turn are waited for together.
+const PATIENCE_IN_TURN: Duration = Duration::from_secs(5);
+
 /// How long a server that had failed is waited for when it is tried again.
 const TRIAL: Duration = Duration::from_secs(3);
 
@@ -39,6 +43,15 @@ pub struct Group {
     upstreams: Vec<Rc<Upstream>>,
     health: Rc<RefCell<Health>>,
     manner: Manner,
+}
+
+/// How a group is asked.
+struct Plan {
+    order: Vec<usize>,
+    /// How long each is waited for alone.
+    head_start: Duration,
+    /// How long all are.
+    patience: Duration,
 }
 
 /// What has been done for a query before all servers are considered.
@@ -112,7 +125,7 @@ impl Group {
 
     /// The server to be asked first, if it is one that works and that this query is for by UDP.
     fn ready(&self, via: Via) -> Option<(usize, Rc<Upstream>)> {
-        if via != Via::Udp || self.manner.only_tcp || self.manner.rotate {
+        if via != Via::Udp || self.manner.only_tcp || self.manner.rotate || self.manner.asking == Asking::InTurn {
             return None;
         }
         let at = self.health.borrow().first().filter(|at| self.health.borrow().works(*at))?;
@@ -171,18 +184,14 @@ impl Group {
     async fn go_on(&self, query: &Query<'_>, via: Via, begun: Begun) -> Result<Fetched, Failure> {
         let via = if self.manner.only_tcp { Via::Tcp } else { via };
         let start = begun.start.unwrap_or_else(Instant::now);
-        self.try_again(query, via, start);
-        let (mut order, all_failed) = {
-            let mut health = self.health.borrow_mut();
-            (health.order(self.manner.rotate), health.all_failed())
+        let Plan { mut order, head_start, patience } = match self.manner.asking {
+            Asking::Raced => {
+                self.try_again(query, via, start);
+                self.plan()
+            }
+            Asking::InTurn => self.plan_in_turn(),
         };
         order.retain(|at| begun.tried != Some(*at));
-        let works = order.first().is_some_and(|first| self.health.borrow().works(*first));
-        let (head_start, patience) = match (works, all_failed) {
-            (true, _) => (HEAD_START, PATIENCE),
-            (_, true) => (Duration::ZERO, PATIENCE_FAILED),
-            _ => (HEAD_START_UNKNOWN, PATIENCE_UNKNOWN),
-        };
         let end = start + patience.min(self.manner.timeout * self.manner.attempts);
 
         let mut left = order.into_iter().peekable();
@@ -229,6 +238,26 @@ impl Group {
                 }
             }
         }
+    }
+
+    /// Whom to ask first, from what is known of them.
+    fn plan(&self) -> Plan {
+        let mut health = self.health.borrow_mut();
+        let (order, all_failed) = (health.order(self.manner.rotate), health.all_failed());
+        let works = order.first().is_some_and(|first| health.works(*first));
+        let (head_start, patience) = match (works, all_failed) {
+            (true, _) => (HEAD_START, PATIENCE),
+            (_, true) => (Duration::ZERO, PATIENCE_FAILED),
+            _ => (HEAD_START_UNKNOWN, PATIENCE_UNKNOWN),
+        };
+        Plan { order, head_start, patience }
+    }
+
+    /// One after the other, each for its share of the time.
+    fn plan_in_turn(&self) -> Plan {
+        let count = self.upstreams.len();
+        let share = PATIENCE_IN_TURN / u32::try_from(count.max(1)).unwrap_or(u32::MAX);
+        Plan { order: (0..count).collect(), head_start: share, patience: PATIENCE_IN_TURN }
     }
 
     /// Asks the first server that is asked in the clear for a whole zone.

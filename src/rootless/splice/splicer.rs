@@ -25,10 +25,14 @@ use super::stock::Stock;
 use super::token::Source;
 use crate::config::Network;
 use crate::rootless::accept::Accepted;
+use crate::rootless::lull::Lull;
 use crate::rootless::orders::Handle;
 use crate::rootless::resets::reset;
 
 const EVENTS: usize = 512;
+
+/// Bytes that count as one message, so that a transfer is no conversation: what it brings next is more the later it is taken.
+const PIECE: u64 = 2 << 10;
 
 /// How long clients wait for the agent to make sockets before it is asked again.
 const STOCK_RETRY: Duration = Duration::from_millis(50);
@@ -53,6 +57,7 @@ pub struct Splicer {
     /// Whom clients appear as, over IPv4 and IPv6.
     names: [Option<IpAddr>; 2],
     spare: Vec<Entry>,
+    lull: Lull,
 }
 
 impl Splicer {
@@ -82,6 +87,7 @@ impl Splicer {
             handle,
             waiting: Vec::new(),
             spare: Vec::new(),
+            lull: Lull::new(network.busy_poll, Instant::now()),
         };
         Ok((splicer, entrance))
     }
@@ -104,11 +110,15 @@ impl Splicer {
         let mut events = Events::with_capacity(EVENTS);
         self.replenish();
         loop {
-            let wait = self.delay();
+            let wait = self.wait();
             match self.poll.poll(&mut events, wait) {
                 Err(error) if error.kind() != io::ErrorKind::Interrupted => return Err(error),
                 _ => {}
             }
+            if !events.is_empty() {
+                self.lull.end(Instant::now());
+            }
+            let before = self.pairs.counted().moved;
             for event in &events {
                 match Source::of(event.token()) {
                     Some(Source::Pair(key, end)) => self.pairs.event(key, end, event),
@@ -128,8 +138,25 @@ impl Splicer {
             self.pairs.poll(now);
             self.serve_waiting();
             self.replenish();
-            self.entrance.tell(self.pairs.counted());
+            let counted = self.pairs.counted();
+            self.entrance.tell(counted);
+            if !events.is_empty() {
+                let pieces = usize::try_from((counted.moved - before) / PIECE).unwrap_or(usize::MAX);
+                self.lull.begin(Instant::now(), events.iter().count(), pieces);
+            }
         }
+    }
+
+    /// How long the next wait may last.
+    fn wait(&mut self) -> Option<Duration> {
+        let delay = self.delay();
+        if delay == Some(Duration::ZERO) || !self.lull.looks(Instant::now()) {
+            return delay;
+        }
+        if self.lull.yields() {
+            let _ = nix::sched::sched_yield();
+        }
+        Some(Duration::ZERO)
     }
 
     fn delay(&self) -> Option<Duration> {

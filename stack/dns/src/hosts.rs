@@ -5,11 +5,14 @@ use std::net::IpAddr;
 
 use crate::name::Name;
 use crate::query::Query;
-use crate::reply::{Rcode, Reply, begin, end};
+use crate::reply::{Rcode, Reply, begin, end, record, soa};
 use crate::wire::{self, CLASS_IN, flag, kind};
 
 /// For how many seconds a client may remember them.
 const TTL: u32 = 60;
+
+/// Where the name in question stands in the message.
+const HERE: u16 = wire::HEADER_LEN as u16;
 
 /// Addresses by name, and names by address.
 #[derive(Clone, Debug, Default)]
@@ -56,11 +59,11 @@ impl Hosts {
         };
         let mut reply = begin(query, Rcode::NoError, flag::AA);
         for (kind, data) in &data {
-            record(&mut reply, *kind, data);
+            record(&mut reply, HERE, *kind, TTL, data);
         }
         let section = if data.is_empty() {
             // Whoever remembers that there is none needs to know for how long (RFC 2308 section 3).
-            record(&mut reply, kind::SOA, &soa());
+            record(&mut reply, HERE, kind::SOA, TTL, &soa(HERE, TTL));
             8
         } else {
             6
@@ -69,25 +72,6 @@ impl Hosts {
         end(&mut reply, query, None);
         Some(reply)
     }
-}
-
-/// A record whose owner is the name in question.
-fn record(reply: &mut Reply, kind: u16, data: &[u8]) {
-    reply.extend_from_slice(&[0xc0, wire::HEADER_LEN as u8]);
-    reply.extend_from_slice(&kind.to_be_bytes());
-    reply.extend_from_slice(&CLASS_IN.to_be_bytes());
-    reply.extend_from_slice(&TTL.to_be_bytes());
-    reply.extend_from_slice(&(data.len() as u16).to_be_bytes());
-    reply.extend_from_slice(data);
-}
-
-/// The data of an SOA: the name in question is its own server and its own zone.
-fn soa() -> Vec<u8> {
-    let mut data = vec![0xc0, wire::HEADER_LEN as u8, 0xc0, wire::HEADER_LEN as u8];
-    for number in [1, 3600, 600, 86_400, TTL] {
-        data.extend_from_slice(&number.to_be_bytes());
-    }
-    data
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod cache;
+pub mod containers;
 mod health;
 mod hosts;
 pub mod letter;

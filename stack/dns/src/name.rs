@@ -74,6 +74,44 @@ impl Name {
     }
 }
 
+/// A table of names can be asked for one that stands in a message, if its letters are small.
+impl std::borrow::Borrow<[u8]> for Name {
+    fn borrow(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+/// The address that a name in wire format, its letters small, is the reverse of ([`Name::reverse`]).
+pub(crate) fn address_of(name: &[u8]) -> Option<IpAddr> {
+    let (labels, is_v4) = match name.strip_suffix(b"\x07in-addr\x04arpa\0") {
+        Some(labels) => (labels, true),
+        None => (name.strip_suffix(b"\x03ip6\x04arpa\0")?, false),
+    };
+    let mut rest = labels;
+    let mut label = || {
+        let (&len, more) = rest.split_first()?;
+        let (label, more) = more.split_at_checked(len.into())?;
+        rest = more;
+        str::from_utf8(label).ok()
+    };
+    let address: IpAddr = if is_v4 {
+        let mut octets = [0u8; 4];
+        for octet in octets.iter_mut().rev() {
+            *octet = label()?.parse().ok()?;
+        }
+        octets.into()
+    } else {
+        let mut octets = [0u8; 16];
+        for octet in octets.iter_mut().rev() {
+            let (low, high) = (u8::from_str_radix(label()?, 16).ok()?, u8::from_str_radix(label()?, 16).ok()?);
+            *octet = high << 4 | low;
+        }
+        octets.into()
+    };
+    // What can be written in several ways is a name in one of them only.
+    (Name::reverse(address).wire() == name).then_some(address)
+}
+
 impl fmt::Display for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let mut rest = self.0.as_slice();
@@ -111,6 +149,21 @@ mod tests {
             assert!(Name::parse(wrong).is_err(), "{wrong}");
         }
         assert_eq!(Name::reverse([192, 0, 2, 7].into()).to_string(), "7.2.0.192.in-addr.arpa");
+        for address in ["192.0.2.7", "0.0.0.0", "2001:db8::1", "::"] {
+            let address = address.parse().unwrap();
+            assert_eq!(address_of(Name::reverse(address).wire()), Some(address));
+        }
+        for other in [
+            "07.2.0.192.in-addr.arpa",
+            "1.2.3.in-addr.arpa",
+            "1.2.3.4.5.in-addr.arpa",
+            "256.1.1.1.in-addr.arpa",
+            "in-addr.arpa",
+            "1.ip6.arpa",
+            "x",
+        ] {
+            assert_eq!(address_of(Name::parse(other).unwrap().wire()), None, "{other}");
+        }
         let six = Name::reverse("2001:db8::1".parse().unwrap()).to_string();
         assert!(six.starts_with("1.0.0.0.") && six.ends_with(".8.b.d.0.1.0.0.2.ip6.arpa"), "{six}");
     }

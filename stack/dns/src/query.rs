@@ -27,6 +27,8 @@ pub struct Query<'a> {
 pub struct Edns {
     /// Bytes that a datagram to the client may have.
     pub udp_size: u16,
+    /// The version; all but 0 are unknown here.
+    pub version: u8,
     /// Whether DNSSEC records are wanted (DO).
     pub dnssec: bool,
     /// The whole record.
@@ -178,6 +180,7 @@ impl Edns {
         }
         let edns = Edns {
             udp_size: record.class,
+            version: *message.get(record.ttl_at + 1)?,
             dnssec: wire::u16_at(message, record.ttl_at + 2)? & 0x8000 != 0,
             record: record.start..record.data.end,
             options: record.data.clone(),

@@ -43,6 +43,9 @@ const OUR_UDP_SIZE: u16 = 1232;
 
 const EDE_OPTION: u16 = 15;
 
+/// Bytes of an OPT record without options.
+pub(crate) const OPT_LEN: usize = 11;
+
 /// Begins an answer with the question.
 pub(crate) fn begin(query: &Query<'_>, rcode: Rcode, bits: u16) -> Reply {
     let mut reply = Vec::with_capacity(128);
@@ -75,10 +78,43 @@ pub(crate) fn end(reply: &mut Reply, query: &Query<'_>, ede: Option<(Ede, &str)>
     wire::put_u16(reply, 10, additionals + 1);
 }
 
+/// A record whose owner's name stands at `owner` in the message.
+pub(crate) fn record(reply: &mut Reply, owner: u16, kind: u16, ttl: u32, data: &[u8]) {
+    reply.extend_from_slice(&(0xc000 | owner).to_be_bytes());
+    reply.extend_from_slice(&kind.to_be_bytes());
+    reply.extend_from_slice(&wire::CLASS_IN.to_be_bytes());
+    reply.extend_from_slice(&ttl.to_be_bytes());
+    reply.extend_from_slice(&(data.len() as u16).to_be_bytes());
+    reply.extend_from_slice(data);
+}
+
+/// The data of the SOA of a zone whose name stands at `zone` in the message: it is its own server, and what is not there may be
+/// remembered for `ttl` seconds.
+pub(crate) fn soa(zone: u16, ttl: u32) -> Vec<u8> {
+    let zone = (0xc000 | zone).to_be_bytes();
+    let mut data = [zone, zone].concat();
+    for number in [1, 3600, 600, 86_400, ttl] {
+        data.extend_from_slice(&number.to_be_bytes());
+    }
+    data
+}
+
 /// An answer that says why there is none.
 pub fn failure(query: &Query<'_>, rcode: Rcode, ede: Option<(Ede, &str)>) -> Reply {
     let mut reply = begin(query, rcode, 0);
     end(&mut reply, query, ede);
+    reply
+}
+
+/// The answer to a query of an EDNS version that is not known here (BADVERS, RFC 6891 section 6.1.3).
+pub(crate) fn bad_version(query: &Query<'_>) -> Reply {
+    let mut reply = failure(query, Rcode::NoError, None);
+    // The upper bits of the code are the first byte of what is the time to live in other records.
+    if let Some(at) = reply.len().checked_sub(OPT_LEN - 5)
+        && let Some(code) = reply.get_mut(at)
+    {
+        *code = 1;
+    }
     reply
 }
 

@@ -44,6 +44,8 @@ pub mod kind {
     pub const SIG: u16 = 24;
     /// An IPv6 address.
     pub const AAAA: u16 = 28;
+    /// Where a service is (RFC 2782).
+    pub const SRV: u16 = 33;
     /// EDNS (RFC 6891).
     pub const OPT: u16 = 41;
     /// Makes a key (RFC 2930).

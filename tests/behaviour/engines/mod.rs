@@ -1,6 +1,7 @@
 //! Engines of the unprivileged user that start pasta or slirp4netns, and find rnet by that name.
 
 mod buildah;
+mod docker;
 mod podman_networks;
 mod podman_pasta;
 mod podman_slirp4netns;

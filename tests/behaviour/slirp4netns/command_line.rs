@@ -82,6 +82,9 @@ fn callers_find_what_they_look_for(bed: &Bed) {
 fn is_a_subcommand_too(bed: &Bed) {
     let by_name = bed.sh("/mnt/as/slirp4netns --help").ok();
     assert_eq!(bed.rnet(&["slirp4netns", "--help"]).ok(), by_name);
+    let other =
+        bed.sh("ln -s /mnt/bin/rnet /tmp/slirp4netns-1.3; /tmp/slirp4netns-1.3 --help; rm /tmp/slirp4netns-1.3").ok();
+    assert_eq!(other, by_name);
     bed.rnet(&["slirp4netns", "--cidr", "x", "1", "tap0"]).output().assert_code(1).assert_stderr(&["invalid CIDR: x"]);
     assert!(bed.rnet(&["--help"]).ok().contains("slirp4netns"));
 }
