@@ -136,7 +136,12 @@ impl Watch {
     /// Whether the target has another meaning by now, or none.
     pub(super) fn is_gone(&self) -> bool {
         let now = match &self.held {
-            None => std::fs::metadata(&self.path).map(|metadata| (metadata.dev(), metadata.ino())).ok(),
+            None => match std::fs::metadata(&self.path) {
+                Ok(metadata) => Some((metadata.dev(), metadata.ino())),
+                // The process has shut its doors, and lives.
+                Err(error) if error.kind() == std::io::ErrorKind::PermissionDenied => Some(self.identity),
+                Err(_) => None,
+            },
             Some(held) => self.path.file_name().and_then(|name| found(&held.directory, name)),
         };
         now != Some(self.identity)
