@@ -135,6 +135,8 @@ fn pasta(low: &Low, rest: Vec<OsString>) -> Result<Pasta, String> {
             client_name: names.client_name.clone(),
             capture: low.path("pcap").map(|path| std::path::absolute(&path).unwrap_or(path)),
             splice: if low.has("no-splice") { Splice::Off } else { Splice::On },
+            // rootlesskit makes it itself.
+            found: true,
             ..Link::default()
         },
         host_loopback: false,

@@ -52,8 +52,16 @@ fn clients(bed: &Bed, place: &str, script: &str) -> String {
     if place == "world" { world(bed, &script) } else { host(bed, &script) }
 }
 
-fn end(bed: &Bed, process: Proc) {
+/// Ends a server; rnet takes it along when it is killed itself, the peer leaves it behind.
+fn end(bed: &Bed, program: &str, process: Proc) {
     drop(process);
+    if program == PEER {
+        let left =
+            bed.processes().into_iter().filter(|(_, command)| command.starts_with("python3 -c from peer import"));
+        for (pid, _) in left {
+            bed.sh(&format!("kill -KILL {pid} 2>/dev/null")).output();
+        }
+    }
     bed.assert_nothing_left();
 }
 
@@ -70,7 +78,7 @@ fn tcp_ports_lead_in(bed: &Bed) {
             "host",
             "for at in ['127.0.0.1', '::1']:\n  for port in [18080, 18081, 18083]: check(who(at, port))",
         );
-        end(bed, process);
+        end(bed, program, process);
     }
 }
 
@@ -89,7 +97,7 @@ fn udp_ports_lead_in(bed: &Bed) {
             "host",
             "check(ask('127.0.0.1', 15353).startswith('hello')); check(ask('::1', 15353).startswith('hello'))",
         );
-        end(bed, process);
+        end(bed, program, process);
     }
 }
 
@@ -105,7 +113,7 @@ fn ranges_and_exclusions(bed: &Bed) {
 equal(attempt('{HOST4}', 18002)[0], 'ECONNREFUSED')"
             ),
         );
-        end(bed, process);
+        end(bed, program, process);
     }
 }
 
@@ -127,7 +135,7 @@ fn addresses_and_interfaces(bed: &Bed) {
             "host",
             "check(who('127.0.0.1', 18080)); equal(attempt('127.0.0.1', 18081)[0], 'ECONNREFUSED'); equal(attempt('127.0.0.1', 18082)[0], 'ECONNREFUSED')",
         );
-        end(bed, process);
+        end(bed, program, process);
     }
     let process = server(
         bed,
@@ -136,7 +144,7 @@ fn addresses_and_interfaces(bed: &Bed) {
         "tcp(8080)",
     );
     clients(bed, "host", "check(who('127.0.0.1', 18080)); check(who('::1', 18080))");
-    end(bed, process);
+    end(bed, OURS, process);
     bed.sh("exec /mnt/as/pasta --config-net -t %nope/80 -- true").output().assert_code(1).assert_stderr(&["nope"]);
     // An address that the host is to have some day.
     let options = "--config-net --freebind -t 203.0.113.99/18080:8080 -u none -T none -U none";
@@ -144,7 +152,7 @@ fn addresses_and_interfaces(bed: &Bed) {
     bed.root(Side::Host, "ip address add 203.0.113.99/32 dev eth0").ok();
     clients(bed, "world", "check(who('203.0.113.99', 18080))");
     bed.root(Side::Host, "ip address del 203.0.113.99/32 dev eth0").ok();
-    end(bed, process);
+    end(bed, OURS, process);
 }
 
 fn clients_are_known_by_their_addresses(bed: &Bed) {
@@ -158,7 +166,7 @@ fn clients_are_known_by_their_addresses(bed: &Bed) {
                 format!("equal(who('{address}', 18080), '{name}'); equal(ask('{address}', 15353), 'hello {name}')");
             clients(bed, "world", &script);
         }
-        end(bed, process);
+        end(bed, OURS, process);
     }
     let process = server(bed, OURS, options, "tcp(8080); datagrams(5353)");
     for (address, name) in [(HOST4, WORLD4), (HOST6, WORLD6)] {
@@ -175,7 +183,7 @@ fn clients_are_known_by_their_addresses(bed: &Bed) {
             "equal(who('127.0.0.1', 18080), '{HOST4}'); equal(who('::1', 18080), '{HOST6}'); equal(who('{HOST4}', 18080), '169.254.1.2'); equal(ask('{HOST4}', 15353), 'hello 169.254.1.2')"
         ),
     );
-    end(bed, process);
+    end(bed, OURS, process);
 }
 
 fn a_link_local_name_for_the_host(bed: &Bed) {
@@ -190,7 +198,7 @@ fn a_link_local_name_for_the_host(bed: &Bed) {
             "check(who('{HOST6}', 18080).startswith('fe80::1')); check(ask('{HOST6}', 15353).startswith('hello fe80::1')); equal(who('{HOST4}', 18080), '{WORLD4}')"
         ),
     );
-    end(bed, process);
+    end(bed, OURS, process);
 }
 
 fn loopback_to_loopback(bed: &Bed) {
@@ -199,17 +207,17 @@ fn loopback_to_loopback(bed: &Bed) {
     // A service that trusts its own loopback is not reached unless that was asked for.
     let process = server(bed, OURS, options, script);
     clients(bed, "host", "equal(attempt('127.0.0.1', 18080)[0], 'ECONNREFUSED')");
-    end(bed, process);
+    end(bed, OURS, process);
     let process = server(bed, OURS, &format!("{options} --host-lo-to-ns-lo"), script);
     clients(bed, "host", "equal(who('127.0.0.1', 18080), '127.0.0.1'); equal(who('::1', 18080), '::1')");
-    end(bed, process);
+    end(bed, OURS, process);
 }
 
 fn without_splice(bed: &Bed) {
     let options = "--config-net --no-splice -t 18080:8080 -u none -T none -U none";
     let process = server(bed, OURS, options, "tcp(8080)");
     clients(bed, "host", &format!("equal(who('127.0.0.1', 18080), '{WORLD4}')"));
-    end(bed, process);
+    end(bed, OURS, process);
 }
 
 fn ports_follow_what_listens_inside(bed: &Bed) {
@@ -220,7 +228,7 @@ fn ports_follow_what_listens_inside(bed: &Bed) {
             "world",
             &format!("check(who('{HOST4}', 18123)); check(who('{HOST6}', 18123)); check(ask('{HOST4}', 15123))"),
         );
-        end(bed, process);
+        end(bed, program, process);
     }
     let process = server(
         bed,
@@ -234,7 +242,7 @@ fn ports_follow_what_listens_inside(bed: &Bed) {
         &format!("equal(attempt('{HOST4}', 18123)[0], 'ECONNREFUSED'); check(who('{HOST4}', 18205))"),
     );
     clients(bed, "host", "check(who('127.0.0.1', 18123))");
-    end(bed, process);
+    end(bed, OURS, process);
 }
 
 fn the_hosts_ports_follow_too(bed: &Bed) {
@@ -282,5 +290,5 @@ fn udp_follows_tcp(bed: &Bed) {
         "the host's port is there before the container's"
     );
     clients(bed, "world", &format!("connect('{HOST4}', 18501); time.sleep(0.5); check(ask('{HOST4}', 18501))"));
-    end(bed, process);
+    end(bed, OURS, process);
 }
