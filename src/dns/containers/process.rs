@@ -43,7 +43,7 @@ pub fn main(how: &ContainerNames) -> ExitCode {
     raise_descriptor_limit();
     match how.presence {
         Presence::Foreground => {
-            let log = Log { level: how.level, format: LogFormat::Text, file: None };
+            let log = Log { level: how.level, format: LogFormat::Text, file: None, bounded: None, preface: Vec::new() };
             if let Err(error) = crate::log::init(&log) {
                 return fail(&error.to_string());
             }
