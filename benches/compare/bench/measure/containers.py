@@ -189,7 +189,7 @@ class Reload(Measurement):
 PROBE = """
 import os, signal, socket, struct, sys, time
 pid, file, times = int(sys.argv[1]), sys.argv[2], int(sys.argv[3])
-sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); sock.settimeout(2); sock.connect(("10.90.0.1", 53))
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); sock.settimeout(0.02); sock.connect(("10.90.0.1", 53))
 best = 9.0
 for attempt in range(times):
     name = f"new{attempt}.dns.podman"
@@ -198,8 +198,11 @@ for attempt in range(times):
     open(file, "w").write(text)
     start = time.monotonic(); os.kill(pid, signal.SIGHUP)
     while True:
-        sock.send(struct.pack("!6H", attempt, 0x100, 1, 0, 0, 0) + wire + b"\\0\\1\\0\\1")
-        if struct.unpack("!6H", sock.recv(999)[:12])[3]: break
+        try:
+            sock.send(struct.pack("!6H", attempt, 0x100, 1, 0, 0, 0) + wire + b"\\0\\1\\0\\1")
+            if struct.unpack("!6H", sock.recv(999)[:12])[3]: break
+        # The original closes its sockets for a moment, and loses what comes then.
+        except (ConnectionRefusedError, TimeoutError): pass
         if time.monotonic() - start > 2: sys.exit("a change was not noticed")
     best = min(best, time.monotonic() - start)
     time.sleep(0.02)
