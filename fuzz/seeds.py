@@ -1,5 +1,6 @@
 #!/usr/bin/env python3
-"""Writes the seed corpora of packet_parser, reassembly and dhcp from the real frames in stack/testdata, and that of dns_message.
+"""Writes the seed corpora of packet_parser, reassembly and dhcp from the real frames in stack/testdata, and those of
+dns_message and container_names.
 
 Seeds that the fuzzer found are in the same folders under names of their own, and stay.
 """
@@ -119,3 +120,26 @@ for title, query in QUERIES.items():
     }
     for kind, answer in answers.items():
         write("dns_message", f"{title}_{kind}", struct.pack("!H", len(query)) + query + answer)
+
+FILES = {
+    "plain": "10.89.0.1,fd00::1 1.1.1.1\nabc 10.89.0.2 fd00::2 web,db\ndef 10.89.0.3,10.89.0.4  Other 9.9.9.9,::1\n",
+    "shared": "10.0.0.1\nother 10.0.0.2  web\nx 10.255.0.2  secret\ny 10.0.0.2  web,web\n",
+    "empty": "\n10.0.0.1\n\n",
+    "odd": "10.0.0.1 1.1.1.1 more\na   _http._tcp.web\nb 10.0.0.2  a..b,.,x\nc 10.0.0.3  n  extra\n",
+    "bad": "10.0.0.1\na 10.0.0\n",
+    "many": "10.0.0.1\n" + "".join(f"{n:x} 10.0.1.{n}  web\n" for n in range(200)),
+}
+ASKED = {
+    "web": question("web"),
+    "search": question("Web.DNS.podman", 28),
+    "gone": question("x.dns.podman", 65),
+    "any": question("db", 255, 0x0100, [opt()]),
+    "reverse": question("2.0.89.10.in-addr.arpa", 12),
+    "reverse6": question("2." + "0." * 27 + "0.0.d.f.ip6.arpa", 12),
+    "outside": question("www.example"),
+    "version": question("web", 1, 0x0100, [opt(bits=0x10000)]),
+    "class": question("web")[:-1] + b"\3",
+}
+for title, text in FILES.items():
+    for kind, query in ASKED.items():
+        write("container_names", f"{title}_{kind}", struct.pack("!H", len(text)) + text.encode() + query)

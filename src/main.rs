@@ -8,6 +8,7 @@ pub mod control;
 pub mod dns;
 pub mod log;
 pub mod namespace;
+mod pasta;
 pub mod rootless;
 pub mod sys;
 pub mod tap;
@@ -33,6 +34,7 @@ fn main() -> ExitCode {
     let done = match request {
         Request::Run(run) => return finish(namespace::run(&run)),
         Request::Attach(attach) => return finish(namespace::attach(*attach)),
+        Request::Pasta(pasta) => return pasta::main(*pasta),
         Request::Netavark(netavark) => return bridge::main(&netavark),
         Request::Names(names) => return dns::containers::main(&names),
         Request::Control(command) => match control::commands::run(&command) {
@@ -42,6 +44,11 @@ fn main() -> ExitCode {
                 return EXIT_FAILURE.into();
             }
         },
+        Request::Refuse(refusal) => {
+            let _ = io::stdout().write_all(refusal.output.as_bytes());
+            let _ = io::stderr().write_all(refusal.error.as_bytes());
+            return refusal.code.into();
+        }
         Request::Print(text) => io::stdout().write_all(text.as_bytes()),
         Request::Completions(shell) => io::stdout().write_all(&cli::completions(shell)),
         Request::Man(directory) => cli::man(directory.as_deref()),

@@ -88,6 +88,15 @@ fn close_range(first: u32, last: u32) -> nix::Result<()> {
     }
 }
 
+/// Takes this process's lock on a whole file, or lets it go (fcntl(2), F_SETLKW). Other processes wait, forks included.
+pub fn lock_record(file: impl AsFd, takes: bool) -> nix::Result<()> {
+    // SAFETY: flock is plain data, for which zeroes are valid: from the beginning to the end.
+    let mut lock: libc::flock = unsafe { std::mem::zeroed() };
+    lock.l_type = if takes { libc::F_WRLCK } else { libc::F_UNLCK } as libc::c_short;
+    lock.l_whence = libc::SEEK_SET as libc::c_short;
+    fcntl(file, FcntlArg::F_SETLKW(&lock)).map(drop)
+}
+
 /// Makes a standard stream (0, 1 or 2) a copy of `fd`.
 pub fn redirect(fd: impl AsFd, stream: RawFd) -> nix::Result<()> {
     // SAFETY: both descriptors are open; the standard streams are owned by nobody.

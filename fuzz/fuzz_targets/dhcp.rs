@@ -8,30 +8,35 @@
 use libfuzzer_sys::fuzz_target;
 use rnet_stack::{
     frame::{Checksum, IcmpMessage, IpPacket, MacAddr, Packet, Transport, UdpDatagram, classify, source_mac},
-    neighbour::{Answer, Link, LinkConfig, LinkV4, LinkV6},
+    neighbour::{Answer, ClientName, LINK_LOCAL, Link, LinkConfig, LinkV4, LinkV6, Offers},
 };
 
 const CONTAINER: MacAddr = MacAddr([2, 0, 0, 0, 0, 0x64]);
 
 fn link(answer: Answer) -> Link {
     Link::new(LinkConfig {
+        lease: None,
         mac: MacAddr([0x52, 0x54, 0, 0, 0, 2]),
         mtu: 65520,
         ipv4: Some(LinkV4 {
             address: [10, 0, 2, 100].into(),
             prefix: 24,
             gateway: [10, 0, 2, 2].into(),
-            dns: [10, 0, 2, 3].into(),
+            dns: Some([10, 0, 2, 3].into()),
         }),
         ipv6: Some(LinkV6 {
             address: "fd00::100".parse().unwrap(),
             prefix: 64,
             gateway: "fd00::2".parse().unwrap(),
-            dns: "fd00::3".parse().unwrap(),
+            dns: Some("fd00::3".parse().unwrap()),
+                link_local: LINK_LOCAL,
         }),
         hands_out_dns: true,
+            resolvers: Vec::new(),
         search: (0..20).map(|at| format!("domain-{at}.example")).collect(),
         answer,
+        offers: Offers::default(),
+        client_name: ClientName::default(),
     })
 }
 

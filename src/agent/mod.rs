@@ -15,6 +15,7 @@ mod wire;
 pub use ports::{Port, Ports};
 pub use serve::Inside;
 pub use sockets::loopback;
+pub use survey::Survey;
 pub use wire::{News, Order, SOCKETS_A_PACKET, receive, send};
 
 use crate::config::{Control, Network, Protocol};
@@ -22,7 +23,8 @@ use crate::config::{Control, Network, Protocol};
 /// Whether a network has any use for an agent. It may have one later where a control socket was asked for.
 pub fn is_wanted(network: &Network, control: &Control) -> bool {
     network.publish.iter().any(|rule| rule.protocol == Protocol::Tcp)
-        || matches!(control, Control::At(_))
+        || matches!(control, Control::At(_) | Control::HostForwards(_))
         || !network.expose.is_empty()
         || network.auto.follows_any()
+        || network.auto_expose.follows_any()
 }

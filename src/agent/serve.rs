@@ -62,7 +62,8 @@ impl Inside {
                 expose_port(&link, expose.protocol, number)?;
             }
         }
-        let is_for_exposed = !network.expose.is_empty() && network.publish.is_empty();
+        let exposes = !network.expose.is_empty() || network.auto_expose.follows_any();
+        let is_for_exposed = exposes && network.publish.is_empty() && !network.auto.mirrors_tcp;
         let tcp = network.auto.follows(Protocol::Tcp) || !is_for_exposed;
         let wanted: Vec<Protocol> = [(Protocol::Tcp, tcp), (Protocol::Udp, network.auto.follows(Protocol::Udp))]
             .into_iter()
@@ -126,6 +127,15 @@ impl Inside {
     fn obey(&self) -> nix::Result<()> {
         let (family, count) = match Order::receive(self.link.as_fd()) {
             Ok(Some(Order::Sockets(family, count))) => (family, count),
+            Ok(Some(Order::Expose(port))) => {
+                return match sockets::exposed(port) {
+                    Ok(socket) => send(self.link.as_fd(), &News::Exposed(port, socket)),
+                    Err(error) => {
+                        debug!(%error, "port {}/{} of the host is not exposed", port.number, port.protocol);
+                        Ok(())
+                    }
+                };
+            }
             Ok(None) => return Err(Errno::EPIPE),
             Err(Errno::EAGAIN) => return Ok(()),
             Err(errno) => return Err(errno),

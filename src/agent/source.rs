@@ -42,7 +42,7 @@ impl Source {
         let mut source = Source { netlink: None, families: Vec::new(), device: 1, name };
         let has = [(Family::V4, network.ipv4.is_some()), (Family::V6, network.ipv6.is_some())];
         let has = has.into_iter().filter(|(_, has)| *has).map(|(family, _)| family);
-        if name == LoopbackSource::Container {
+        if name != LoopbackSource::Gateway {
             // Its own address needs nothing of that.
             source.families = has.collect();
             return source;

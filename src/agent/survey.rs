@@ -10,7 +10,7 @@ use nix::errno::Errno;
 use rnet_stack::Family;
 
 use super::ports::{Port, Ports};
-use crate::config::{Network, Protocol};
+use crate::config::{LoopbackSource, Network, Protocol};
 
 /// linux/sock_diag.h, linux/netlink.h
 const TCPDIAG_GETSOCK: u16 = 18;
@@ -31,26 +31,62 @@ const CLOSE: u8 = 7;
 /// Enough for what the kernel puts into one message.
 const BUFFER: usize = 64 << 10;
 
+/// The addresses at which sockets are reached from outside.
+#[derive(Clone, Copy, Debug)]
+struct Addresses {
+    own: [Option<IpAddr>; 2],
+    /// Whether those at the container's loopback are.
+    loopback: bool,
+}
+
+impl Addresses {
+    fn of(network: &Network) -> Addresses {
+        let own = [network.ipv4.map(|subnet| subnet.address.into()), network.ipv6.map(|subnet| subnet.address.into())];
+        Addresses { own, loopback: network.loopback_source == LoopbackSource::Loopback }
+    }
+
+    fn reach(&self, family: Family, address: IpAddr) -> bool {
+        let own = self.own[usize::from(family == Family::V6)];
+        let is_loopback = self.loopback && address == super::sockets::loopback(family);
+        own.is_some() && (own == Some(address) || is_loopback)
+    }
+}
+
 /// Looks at the sockets of the namespace that it was made in.
-pub(super) struct Survey {
+pub struct Survey {
     socket: Socket,
     buffer: Vec<u8>,
     /// What was seen last, in the kernel's order.
     seen: Vec<Port>,
     wanted: Vec<Protocol>,
-    addresses: [Option<IpAddr>; 2],
+    addresses: Addresses,
     /// Ports of which the kernel gives one to each UDP socket that asks for none: such a socket is a client's.
     clients: RangeInclusive<u16>,
 }
 
 impl Survey {
     /// To look for sockets that are reached at the container's address.
-    pub(super) fn open(network: &Network, wanted: Vec<Protocol>) -> io::Result<Survey> {
+    ///
+    /// # Errors
+    /// When there is no netlink socket to be had.
+    pub fn open(network: &Network, wanted: Vec<Protocol>) -> io::Result<Survey> {
+        Survey::at(Addresses::of(network), wanted)
+    }
+
+    /// To look for sockets that are reached at the loopback address, in the families that a network has.
+    ///
+    /// # Errors
+    /// When there is no netlink socket to be had.
+    pub fn of_loopback(network: &Network, wanted: Vec<Protocol>) -> io::Result<Survey> {
+        let own = [(Family::V4, network.ipv4.is_some()), (Family::V6, network.ipv6.is_some())];
+        let own = own.map(|(family, has)| has.then(|| super::sockets::loopback(family)));
+        Survey::at(Addresses { own, loopback: false }, wanted)
+    }
+
+    fn at(addresses: Addresses, wanted: Vec<Protocol>) -> io::Result<Survey> {
         let mut socket = Socket::new(NETLINK_SOCK_DIAG)?;
         socket.bind_auto()?;
         socket.connect(&SocketAddr::new(0, 0))?;
-        let addresses =
-            [network.ipv4.map(|subnet| subnet.address.into()), network.ipv6.map(|subnet| subnet.address.into())];
         let range = fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range").unwrap_or_default();
         let mut ends = range.split_whitespace().filter_map(|word| word.parse().ok());
         let clients = ends.next().unwrap_or(32768)..=ends.next().unwrap_or(60999);
@@ -61,7 +97,7 @@ impl Survey {
     ///
     /// # Errors
     /// When the kernel has no sock_diag for a protocol that is wanted.
-    pub(super) fn take(&mut self, ports: &mut Ports) -> nix::Result<bool> {
+    pub fn take(&mut self, ports: &mut Ports) -> nix::Result<bool> {
         let before = std::mem::take(&mut self.seen);
         self.seen.reserve(before.len());
         self.dump_all()?;
@@ -110,22 +146,15 @@ impl Survey {
 }
 
 /// Notes the port of one socket, where it is reached at the container's address.
-fn note(
-    body: &[u8],
-    protocol: Protocol,
-    addresses: &[Option<IpAddr>; 2],
-    clients: &RangeInclusive<u16>,
-    seen: &mut Vec<Port>,
-) {
+fn note(body: &[u8], protocol: Protocol, addresses: &Addresses, clients: &RangeInclusive<u16>, seen: &mut Vec<Port>) {
     let Some((number, address, v6_only)) = listener(body) else { return };
     if protocol == Protocol::Udp && clients.contains(&number) {
         return;
     }
-    let [own4, own6] = addresses;
     let reached = match address {
         IpAddr::V6(any) if any.is_unspecified() => [!v6_only, true],
         any if any.is_unspecified() => [true, false],
-        address => [*own4 == Some(address.to_canonical()), *own6 == Some(address)],
+        address => [addresses.reach(Family::V4, address.to_canonical()), addresses.reach(Family::V6, address)],
     };
     let families = [Family::V4, Family::V6].into_iter().zip(reached).filter(|(_, is_reached)| *is_reached);
     seen.extend(families.map(|(family, _)| Port { protocol, family, number }));

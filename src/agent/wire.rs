@@ -24,6 +24,8 @@ const PACKET_MAX: usize = 1 + 4 * CHANGES_A_PACKET;
 pub enum Order {
     /// So many TCP sockets that are ready to connect.
     Sockets(Family, u8),
+    /// The socket of one more exposed port. Nothing comes where something listens there already.
+    Expose(Port),
 }
 
 /// What the agent tells.
@@ -47,17 +49,28 @@ pub enum News {
 impl Order {
     /// Sends it, unless the agent has not read enough yet.
     pub fn send(self, to: BorrowedFd<'_>) -> nix::Result<()> {
-        let Order::Sockets(family, count) = self;
-        packets::send(to, &[b's', letter(family), count], &[], MsgFlags::MSG_DONTWAIT)
+        match self {
+            Order::Sockets(family, count) => {
+                packets::send(to, &[b's', letter(family), count], &[], MsgFlags::MSG_DONTWAIT)
+            }
+            Order::Expose(port) => {
+                let [high, low] = port.number.to_be_bytes();
+                packets::send(to, &[b'x', port.set(), high, low], &[], MsgFlags::MSG_DONTWAIT)
+            }
+        }
     }
 
     /// Receives one; `None` at the end.
     pub fn receive(from: BorrowedFd<'_>) -> nix::Result<Option<Order>> {
-        let mut buffer = [0; 3];
+        let mut buffer = [0; 4];
         let (length, _) = packets::receive(from, &mut buffer, MsgFlags::MSG_DONTWAIT)?;
-        match (length, buffer) {
-            (0, _) => Ok(None),
-            (3, [b's', family, count]) => Ok(Some(Order::Sockets(family_of(family)?, count.min(SOCKETS_A_PACKET)))),
+        match *buffer.get(..length).unwrap_or_default() {
+            [] => Ok(None),
+            [b's', family, count] => Ok(Some(Order::Sockets(family_of(family)?, count.min(SOCKETS_A_PACKET)))),
+            [b'x', set, high, low] => {
+                let port = Port::in_set(set, u16::from_be_bytes([high, low])).ok_or(Errno::EBADMSG)?;
+                Ok(Some(Order::Expose(port)))
+            }
             _ => Err(Errno::EBADMSG),
         }
     }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgMatches, Command};
 
-use crate::config::{Attach, Control, Presence, Target};
+use crate::config::{Attach, Control, Manner, Presence, Target};
 use crate::sys;
 
 use super::faults::Faults;
@@ -76,7 +76,10 @@ pub(super) fn request(matches: &ArgMatches, mut faults: Faults) -> Result<Reques
         ready_fd,
         exit_fd,
         pid_file: pid_file.map(|path| std::path::absolute(&path).unwrap_or(path)),
+        leaves_pid_file: false,
+        ends_with_path: false,
         control,
+        manner: Manner::default(),
     }))))
 }
 

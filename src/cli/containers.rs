@@ -122,7 +122,7 @@ pub(super) fn parse_aardvark(args: &[OsString]) -> Request {
     });
     let is_set = |name: &str| std::env::var_os(name).is_some();
     Request::Names(Box::new(ContainerNames {
-        directory: matches.get_one::<PathBuf>("config").cloned().unwrap_or_default(),
+        directory: absolute(&matches),
         port: matches.get_one("port").copied().unwrap_or(PORT),
         search,
         forwarding: if is_set("AARDVARK_NO_PROXY") { Forwarding::Off } else { Forwarding::On },
@@ -158,7 +158,7 @@ pub(super) fn request(matches: &ArgMatches, mut faults: Faults) -> Result<Reques
     let is_set = |name| matches.get_flag(name);
     let names = search.map(|search| {
         Request::Names(Box::new(ContainerNames {
-            directory: matches.get_one::<PathBuf>("config").cloned().unwrap_or_default(),
+            directory: absolute(matches),
             port,
             search,
             forwarding: if is_set("no-forward") { Forwarding::Off } else { Forwarding::On },
@@ -168,6 +168,12 @@ pub(super) fn request(matches: &ArgMatches, mut faults: Faults) -> Result<Reques
         }))
     });
     faults.into_result(names)
+}
+
+/// The directory as it is called from anywhere: the server does not stay where it was started.
+fn absolute(matches: &ArgMatches) -> PathBuf {
+    let given = matches.get_one::<PathBuf>("config").cloned().unwrap_or_default();
+    std::path::absolute(&given).unwrap_or(given)
 }
 
 /// A search domain as it is written, with or without the dot before it.
@@ -182,9 +188,9 @@ fn domain(text: &str) -> Result<Name, String> {
 fn version() -> String {
     let version = serde_json::json!({
         "version": VERSION,
-        "commit": "",
-        "build_time": "",
-        "target": std::env::consts::ARCH.to_owned() + "-unknown-" + std::env::consts::OS,
+        "commit": option_env!("RNET_COMMIT").unwrap_or_default(),
+        "build_time": option_env!("RNET_BUILD_TIME").unwrap_or_default(),
+        "target": option_env!("RNET_TARGET").unwrap_or_default(),
     });
     serde_json::to_string_pretty(&version).unwrap_or_default() + "\n"
 }

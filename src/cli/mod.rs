@@ -5,18 +5,21 @@ mod containers;
 mod control;
 mod dns;
 mod faults;
+mod getopt;
 mod low;
 mod netavark;
 mod network;
 mod options;
 mod parse;
+mod pasta;
 mod reference;
 mod run;
+mod slirp4netns;
 mod subnet;
 mod suggest;
 mod value;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
 
 use clap::Command;
@@ -26,6 +29,7 @@ use crate::config::{Attach, ContainerNames, Netavark, Run};
 use crate::control::commands;
 
 pub(crate) use faults::Faults;
+pub(crate) use pasta::{Action, Pasta};
 pub(crate) use reference::{completions, man};
 
 /// What rnet is asked to do.
@@ -45,8 +49,23 @@ pub(crate) enum Request {
     Completions(Shell),
     /// Print the manual, or write its pages to a directory.
     Man(Option<PathBuf>),
+    /// Make a network by pasta's command line.
+    Pasta(Box<Pasta>),
     /// Print this text (`--help`, `--version`).
     Print(String),
+    /// Refuse, as another program does.
+    Refuse(Refusal),
+}
+
+/// What another program says when it refuses its arguments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Refusal {
+    /// For standard output.
+    pub output: String,
+    /// For standard error.
+    pub error: String,
+    /// The exit code.
+    pub code: u8,
 }
 
 const ABOUT: &str = "A network for containers, without root";
@@ -70,17 +89,34 @@ Exit codes: 2 for wrong flags or configuration, 1 when something cannot be done;
 /// Turns the arguments, program name first, into a request.
 pub(crate) fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Request, Faults> {
     let args: Vec<OsString> = args.into_iter().collect();
-    let called = args.first().and_then(|arg| Path::new(arg).file_name());
-    for (own, own_args) in
-        [(called, &args[..]), (args.get(1).map(OsString::as_os_str), args.get(1..).unwrap_or_default())]
-    {
-        match own.and_then(|own| own.to_str()) {
-            Some(netavark::NAME) => return Ok(netavark::parse(own_args)),
-            Some(containers::AARDVARK) => return Ok(containers::parse_aardvark(own_args)),
-            _ => {}
-        }
+    if let Some(parse) = args.first().and_then(|arg| called(Path::new(arg).file_name()?)) {
+        return Ok(parse(&args));
+    }
+    if let Some((_, parse)) = PROGRAMS.iter().find(|(name, _)| args.get(1).is_some_and(|arg| arg == name)) {
+        return Ok(parse(&args[1..]));
     }
     parse::parse(args)
+}
+
+/// Who reads the command line of a program.
+type Parse = fn(&[OsString]) -> Request;
+
+/// The programs in whose place rnet is, by their names, as subcommands too.
+const PROGRAMS: [(&str, Parse); 4] = [
+    (netavark::NAME, netavark::parse),
+    (containers::AARDVARK, containers::parse_aardvark),
+    (pasta::NAME, pasta::parse),
+    (slirp4netns::NAME, slirp4netns::parse),
+];
+
+/// Who is meant by the name of the file that was started. Callers of pasta and slirp4netns may have several of them, as
+/// `slirp4netns-1.3`.
+fn called(name: &OsStr) -> Option<Parse> {
+    let name = name.to_string_lossy();
+    let is_meant = |program: &str| {
+        name == program || ([pasta::NAME, slirp4netns::NAME].contains(&program) && name.contains(program))
+    };
+    PROGRAMS.iter().find(|(program, _)| is_meant(program)).map(|(_, parse)| *parse)
 }
 
 /// The whole command line as clap knows it.
@@ -98,6 +134,8 @@ fn command() -> Command {
         .subcommand(netavark::command())
         .subcommand(containers::aardvark_command())
         .subcommand(containers::dns_command())
+        .subcommand(slirp4netns::command())
+        .subcommand(pasta::command())
         .subcommand(control::list_command())
         .subcommand(control::ports_command())
         .subcommand(control::stats_command())

@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::builder::NonEmptyStringValueParser;
+use clap::builder::{NonEmptyStringValueParser, OsStringValueParser, TypedValueParser};
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint, value_parser};
 
 use super::Request;
@@ -56,7 +56,7 @@ pub(super) fn command() -> Command {
             .value_name("NETNS")
             .help("Path of the container's network namespace")
             .required(true)
-            .value_parser(clap::builder::OsStringValueParser::new())
+            .value_parser(OsStringValueParser::new())
             .value_hint(ValueHint::FilePath)
     };
     Command::new(NAME)
@@ -88,6 +88,8 @@ pub(super) fn command() -> Command {
                 "The container name server; where it is not installed, this program is one",
             )
             .short('a')
+            // podman gives an empty one where it finds none.
+            .value_parser(OsStringValueParser::new().map(PathBuf::from))
             .default_value(AARDVARK),
         )
         .arg(path("plugin-directory", "DIR", "Look for plugins here").action(ArgAction::Append))

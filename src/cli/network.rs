@@ -6,8 +6,8 @@ use std::time::Duration;
 use tracing::level_filters::LevelFilter;
 
 use crate::config::{
-    Auto, BUSY_POLL_MAX, BusyPoll, Control, Expose, Limits, Log, LogFormat, LoopbackSource, Network, Outbound, Publish,
-    PublishArg, Subnet, THREADS_MAX,
+    Auto, AutoExpose, BUSY_POLL_MAX, BusyPoll, Control, Expose, Limits, Link, Log, LogFormat, LoopbackSource, Network,
+    Outbound, Publish, PublishArg, Subnet, THREADS_MAX,
 };
 
 use super::dns;
@@ -46,16 +46,19 @@ pub(super) fn network(low: &Low, faults: &mut Faults) -> Option<Network> {
         mac: low.parse("mac", faults, value::mac),
         ipv4,
         ipv6,
+        link: Link::default(),
         host_loopback: low.switch("host-loopback", faults),
         outbound: Outbound {
             ipv4: low.parse("outbound-addr", faults, own_address::<Ipv4Addr>),
             ipv6: low.parse("outbound-addr6", faults, own_address::<Ipv6Addr>),
             interface: low.parse("outbound-if", faults, own_interface),
+            ..Outbound::default()
         },
         dns: dns::dns(low, faults),
         publish,
         auto,
         expose: expose(low, faults),
+        auto_expose: AutoExpose::default(),
         loopback_source: low
             .parse("loopback-source", faults, |text| {
                 value::word(text, &[("gateway", LoopbackSource::Gateway), ("container", LoopbackSource::Container)])
@@ -83,6 +86,8 @@ pub(super) fn log(low: &Low, faults: &mut Faults) -> Log {
         level: low.parse("log-level", faults, |text| value::word(text, &levels)).unwrap_or(LevelFilter::WARN),
         format: low.parse("log-format", faults, |text| value::word(text, &formats)).unwrap_or_default(),
         file: low.get("log-file").map(|given| given.path()),
+        bounded: None,
+        preface: Vec::new(),
     }
 }
 
@@ -160,7 +165,7 @@ fn publish(low: &Low, faults: &mut Faults, with_ipv4: bool, with_ipv6: bool) -> 
     let mut exceptions = Vec::new();
     for (place, rule) in low.parse_all("publish", faults, str::parse::<PublishArg>) {
         let address = match &rule {
-            PublishArg::Rule(rule) => rule.address,
+            PublishArg::Rule(rule) => rule.guest.or(rule.address),
             PublishArg::Auto(follow) => follow.address,
             PublishArg::Except(_) => None,
         };

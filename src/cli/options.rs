@@ -96,9 +96,10 @@ pub(super) const NETWORK: &[Opt] = &[
     Opt {
         name: "publish",
         short: Some('p'),
-        takes: Takes::Values("[ADDR:]PORT[-END][:CPORT[-END]][/PROTO]"),
+        takes: Takes::Values("[ADDR:]PORT[-END][:CPORT[-END]][@CADDR][/PROTO]"),
         help: "Let the host's PORT lead to the container's CPORT [default: the same], for tcp or udp [default: tcp]; at ADDR \
-               only, IPv6 in brackets [default: all addresses]; may be given again. `[ADDR:]auto[/PROTO]` opens what listens in \
+               only, IPv6 in brackets [default: all addresses]; to CADDR of the container's [default: its first address]; may be given \
+               again. `[ADDR:]auto[/PROTO]` opens what listens in \
                the container while it does, `~PORT[-END][/PROTO]` excludes ports from that",
         heading: INBOUND,
     },

@@ -7,7 +7,7 @@ use clap::builder::OsStringValueParser;
 use clap::{Arg, ArgAction, ArgMatches, Command, ValueHint};
 
 use crate::config::dns::Name;
-use crate::config::{Control, MapIds, MapUser, Run};
+use crate::config::{Control, MapIds, MapUser, Run, Surroundings};
 
 use super::faults::Faults;
 use super::low::{Given, Low};
@@ -72,7 +72,16 @@ pub(super) fn request(matches: &ArgMatches, mut faults: Faults) -> Result<Reques
     let run = network::network(&low, faults_here).map(|mut network| {
         let command = or_shell(command);
         network.dns.hostname = own_name();
-        Request::Run(Box::new(Run { network, log, map_user, map_ids, control, copy_up, command }))
+        Request::Run(Box::new(Run {
+            network,
+            log,
+            map_user,
+            map_ids,
+            control,
+            copy_up,
+            command,
+            surroundings: Surroundings::default(),
+        }))
     });
     faults.into_result(run)
 }

@@ -5,7 +5,7 @@ use std::ops::RangeInclusive;
 use std::str::FromStr;
 
 use super::publish::{bindable, port_range, protocol_of, split_address};
-use super::{Protocol, Publish};
+use super::{Binding, Protocol, Publish};
 
 /// Which ports are opened by themselves.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,6 +14,9 @@ pub struct Auto {
     pub follow: Vec<Follow>,
     /// Which are not.
     pub except: Vec<Except>,
+    /// Whether UDP ports count as in use too whose number is that of a TCP port that is: servers that carry data by UDP
+    /// often open it when they are spoken to by TCP.
+    pub mirrors_tcp: bool,
 }
 
 /// What is followed.
@@ -23,6 +26,42 @@ pub struct Follow {
     pub protocol: Option<Protocol>,
     /// The host's address; `None` is all of both families.
     pub address: Option<IpAddr>,
+    /// How the host's sockets are bound.
+    pub binding: Binding,
+    /// The only ports that are followed; none for all.
+    pub only: Vec<RangeInclusive<u16>>,
+}
+
+/// Ports of the host's loopback that are reached at the container's as long as something listens at them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AutoExpose {
+    /// What is followed.
+    pub follow: Vec<FollowPorts>,
+}
+
+/// Ports of one protocol.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FollowPorts {
+    /// The protocol.
+    pub protocol: Protocol,
+    /// The only ports that are followed; none for all.
+    pub only: Vec<RangeInclusive<u16>>,
+}
+
+impl AutoExpose {
+    /// Whether anything is followed.
+    pub fn follows_any(&self) -> bool {
+        !self.follow.is_empty()
+    }
+
+    /// Whether a port is.
+    pub fn follows(&self, protocol: Protocol, port: u16) -> bool {
+        self.follow.iter().any(|follow| follow.protocol == protocol && is_among(&follow.only, port))
+    }
+}
+
+fn is_among(only: &[RangeInclusive<u16>], port: u16) -> bool {
+    only.is_empty() || only.iter().any(|range| range.contains(&port))
 }
 
 /// Ports that stay closed.
@@ -49,8 +88,16 @@ impl Auto {
     pub fn rules(&self, protocol: Protocol, port: u16) -> impl Iterator<Item = Publish> {
         let of = move |one: Option<Protocol>| one.is_none_or(|one| one == protocol);
         let is_except = self.except.iter().any(|except| of(except.protocol) && except.ports.contains(&port));
-        let follow = self.follow.iter().filter(move |follow| !is_except && of(follow.protocol));
-        follow.map(move |follow| Publish { protocol, address: follow.address, host: port..=port, container: port })
+        let follow =
+            self.follow.iter().filter(move |follow| !is_except && of(follow.protocol) && is_among(&follow.only, port));
+        follow.map(move |follow| Publish {
+            protocol,
+            address: follow.address,
+            host: port..=port,
+            container: port,
+            guest: None,
+            binding: follow.binding.clone(),
+        })
     }
 }
 
@@ -81,7 +128,7 @@ impl FromStr for PublishArg {
             return Err("auto stands for all ports: write auto, or ADDR:auto".into());
         }
         address.map_or(Ok(()), bindable)?;
-        Ok(PublishArg::Auto(Follow { protocol, address }))
+        Ok(PublishArg::Auto(Follow { protocol, address, binding: Binding::default(), only: Vec::new() }))
     }
 }
 
@@ -92,7 +139,12 @@ mod tests {
     #[test]
     fn all_forms() {
         let auto = |protocol, address: Option<&str>| {
-            PublishArg::Auto(Follow { protocol, address: address.map(|address| address.parse().unwrap()) })
+            PublishArg::Auto(Follow {
+                protocol,
+                address: address.map(|address| address.parse().unwrap()),
+                binding: Binding::default(),
+                only: Vec::new(),
+            })
         };
         for (text, parsed) in [
             ("auto", auto(None, None)),

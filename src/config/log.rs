@@ -13,6 +13,19 @@ pub struct Log {
     pub format: LogFormat,
     /// The file that lines are appended to; `None` is standard error.
     pub file: Option<PathBuf>,
+    /// The file is this program's alone, and of a bounded size.
+    pub bounded: Option<LogFile>,
+    /// Lines that come first, at the level of information.
+    pub preface: Vec<String>,
+}
+
+/// A log file that is begun anew, and whose oldest lines go when it is full.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LogFile {
+    /// Most that it holds.
+    pub bytes: u64,
+    /// Its first line.
+    pub header: String,
 }
 
 /// The form of a log line.
@@ -23,4 +36,8 @@ pub enum LogFormat {
     Text,
     /// One JSON object a line.
     Json,
+    /// Nothing but what there is to say.
+    Bare,
+    /// That behind the seconds since the start and the level.
+    Timed,
 }

@@ -7,7 +7,7 @@ use rnet_stack::Family;
 pub use rnet_stack::Limits;
 use rnet_stack::frame::MacAddr;
 
-use super::{Auto, Dns, Expose, Publish};
+use super::{Auto, AutoExpose, Dns, Expose, Link, Publish};
 
 /// More threads than this have nothing to do: one carries several gigabits a second.
 pub const THREADS_MAX: usize = 16;
@@ -28,6 +28,8 @@ pub struct Network {
     pub ipv4: Option<Subnet<Ipv4Addr>>,
     /// IPv6, unless switched off.
     pub ipv6: Option<Subnet<Ipv6Addr>>,
+    /// What is otherwise than rnet has it.
+    pub link: Link,
     /// Whether the gateway's address stands for the host's loopback.
     pub host_loopback: bool,
     /// Where the host's sockets are bound to.
@@ -40,6 +42,8 @@ pub struct Network {
     pub auto: Auto,
     /// The host's loopback ports that are reached at the container's loopback.
     pub expose: Vec<Expose>,
+    /// Those of the host's loopback that are reached there as long as something listens at them.
+    pub auto_expose: AutoExpose,
     /// Whom clients of published TCP ports on the host's loopback appear as.
     pub loopback_source: LoopbackSource,
     /// Bounds on what the container can make rnet hold.
@@ -64,12 +68,14 @@ pub enum BusyPoll {
 impl Network {
     /// Whom clients of published TCP ports on the host's loopback appear as, where their connections are spliced.
     pub fn loopback_name(&self, family: Family) -> Option<IpAddr> {
-        use LoopbackSource::{Container, Gateway};
+        use LoopbackSource::{Container, Gateway, Loopback};
         match (family, self.loopback_source) {
             (Family::V4, Gateway) => self.ipv4.map(|subnet| subnet.gateway.into()),
             (Family::V4, Container) => self.ipv4.map(|subnet| subnet.address.into()),
             (Family::V6, Gateway) => self.ipv6.map(|subnet| subnet.gateway.into()),
             (Family::V6, Container) => self.ipv6.map(|subnet| subnet.address.into()),
+            (Family::V4, Loopback) => self.ipv4.map(|_| Ipv4Addr::LOCALHOST.into()),
+            (Family::V6, Loopback) => self.ipv6.map(|_| Ipv6Addr::LOCALHOST.into()),
         }
     }
 }
@@ -82,6 +88,8 @@ pub enum LoopbackSource {
     Gateway,
     /// The container itself, where their connections need not pass the TCP/IP stack.
     Container,
+    /// The container's loopback, where they arrive too.
+    Loopback,
 }
 
 /// The container's subnet in one address family.
@@ -93,8 +101,8 @@ pub struct Subnet<A> {
     pub prefix: u8,
     /// The default gateway: rnet itself.
     pub gateway: A,
-    /// The address at which rnet answers DNS queries.
-    pub dns: A,
+    /// The address at which rnet answers DNS queries, if there is one.
+    pub dns: Option<A>,
 }
 
 /// What outgoing host sockets are bound to.
@@ -106,4 +114,19 @@ pub struct Outbound {
     pub ipv6: Option<Ipv6Addr>,
     /// The interface that sockets are bound to (SO_BINDTODEVICE).
     pub interface: Option<String>,
+    /// The same for IPv4 sockets alone.
+    pub interface4: Option<String>,
+    /// The same for IPv6 sockets alone.
+    pub interface6: Option<String>,
+}
+
+impl Outbound {
+    /// The interface that a family's sockets are bound to.
+    pub fn interface(&self, family: Family) -> Option<&str> {
+        let own = match family {
+            Family::V4 => &self.interface4,
+            Family::V6 => &self.interface6,
+        };
+        own.as_deref().or(self.interface.as_deref())
+    }
 }

@@ -23,6 +23,23 @@ pub struct Run {
     pub copy_up: Vec<PathBuf>,
     /// The program and its arguments, at least the program.
     pub command: Vec<OsString>,
+    /// What is otherwise than rnet has it.
+    pub surroundings: Surroundings,
+}
+
+/// What a command finds around itself, beyond the network. By default that is what rnet makes of it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Surroundings {
+    /// Whether it is the first process of a PID namespace of its own.
+    pub own_processes: bool,
+    /// What its host is called, in IPC and UTS namespaces of its own.
+    pub host_name: Option<String>,
+    /// Whether the environment and resolv.conf stay as they are.
+    pub is_bare: bool,
+    /// Whether it is told to be a login shell.
+    pub login_shell: bool,
+    /// Gets this process's id when the network is ready.
+    pub pid_file: Option<PathBuf>,
 }
 
 /// Who the caller is inside the user namespace.
@@ -64,12 +81,35 @@ pub struct Attach {
     pub exit_fd: Option<OwnedFd>,
     /// Holds the process's id while the network is there.
     pub pid_file: Option<PathBuf>,
+    /// Whether that is left behind, for callers that look at it afterwards.
+    pub leaves_pid_file: bool,
+    /// Whether the network ends when the target's path or process does, whatever else is in the namespace.
+    pub ends_with_path: bool,
     /// Where it is controlled from while it is there.
     pub control: Control,
+    /// How it behaves towards the caller.
+    pub manner: Manner,
 }
 
-/// How namespaces are named.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// How a network behaves towards a caller who expects another program. By default it is rnet's own way.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Manner {
+    /// What is said on standard output when the network is ready.
+    pub greeting: String,
+    /// What is said on standard error when the exit descriptor has had an event.
+    pub farewell: &'static str,
+    /// Whether the exit descriptor counts only when the network is ready.
+    pub exit_fd_waits: bool,
+    /// Whether a signal that ends the network ends the process as well, so that its parent sees which.
+    pub dies_of_signals: bool,
+    /// Whether the supervisor gives up, when ready, all files but /etc and /run, and all capabilities but CAP_NET_BIND_SERVICE.
+    pub sandbox: bool,
+    /// Whether the supervisor may not make, when ready, system calls that it does not need.
+    pub seccomp: bool,
+}
+
+/// What a network is for: namespaces, by their names, or a device.
+#[derive(Debug)]
 pub enum Target {
     /// Those of a process.
     Process(i32),
@@ -80,6 +120,11 @@ pub enum Target {
         /// The user namespace to join; `None` is the owner of the network namespace.
         userns: Option<PathBuf>,
     },
+    /// No namespace is joined: this is a tap device, or a socket that keeps frames apart.
+    Device(OwnedFd),
+    /// No namespace is joined: whoever connects first to a socket (SOCK_SEQPACKET) at this absolute path sends and gets
+    /// frames there, as a User Mode Linux does with its transport `bess`.
+    Frames(PathBuf),
 }
 
 /// Where a network is controlled from while it runs.
@@ -91,6 +136,8 @@ pub enum Control {
     Usual,
     /// At a socket with this absolute path.
     At(PathBuf),
+    /// At a socket with this absolute path, where published ports are told and changed as slirp4netns does that.
+    HostForwards(PathBuf),
 }
 
 /// Whether a process stays with its caller.

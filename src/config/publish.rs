@@ -18,6 +18,23 @@ pub struct Publish {
     pub host: RangeInclusive<u16>,
     /// The container's port behind the first of them; the others follow.
     pub container: u16,
+    /// The container's address, where that is another than its own of the same family.
+    pub guest: Option<IpAddr>,
+    /// How the host's sockets are bound.
+    pub binding: Binding,
+}
+
+/// How host sockets are bound.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Binding {
+    /// The only interface on which clients are heard (SO_BINDTODEVICE).
+    pub interface: Option<String>,
+    /// Whether the address need not be one of the host's (IP_FREEBIND).
+    pub free: bool,
+    /// Whether ports that cannot be had are left out, as long as one can be had.
+    pub best_effort: bool,
+    /// The option that asks for it, where callers look for that in a message.
+    pub asked_by: Option<String>,
 }
 
 /// A transport protocol.
@@ -30,6 +47,21 @@ pub enum Protocol {
 }
 
 impl Publish {
+    /// Says what is wrong with its addresses.
+    ///
+    /// # Errors
+    /// When nothing can listen at the host's, or nobody can have the container's.
+    pub fn judge(&self) -> Result<(), String> {
+        self.address.map_or(Ok(()), bindable)?;
+        let Some(guest) = self.guest else { return Ok(()) };
+        bindable(guest).map_err(|fault| format!("the container's address {guest} {fault}"))?;
+        match guest {
+            _ if guest.is_loopback() => Err("the container's loopback is reached from inside alone".into()),
+            _ if guest.is_unspecified() => Err(format!("{guest} is no address that a container has")),
+            _ => Ok(()),
+        }
+    }
+
     /// The host's addresses to be bound.
     pub fn addresses(&self) -> impl Iterator<Item = IpAddr> {
         let any: [IpAddr; 2] = [Ipv4Addr::UNSPECIFIED.into(), Ipv6Addr::UNSPECIFIED.into()];
@@ -96,21 +128,28 @@ impl fmt::Display for Publish {
             f.write_str(":")?;
             range(f, self.container, self.container.saturating_add(last - first))?;
         }
+        if let Some(guest) = self.guest {
+            write!(f, "@{guest}")?;
+        }
         if self.protocol == Protocol::Udp { f.write_str("/udp") } else { Ok(()) }
     }
 }
 
-/// `[HOSTADDR:]HOSTPORT[-END][:CONTAINERPORT[-END]][/tcp|/udp]`, IPv6 addresses in brackets. The error says what is wrong.
+/// `[HOSTADDR:]HOSTPORT[-END][:CONTAINERPORT[-END]][@CONTAINERADDR][/tcp|/udp]`, IPv6 addresses of the host's in brackets. The error says what is wrong.
 impl FromStr for Publish {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Publish, String> {
         let (text, protocol) = protocol_of(text)?;
         let protocol = protocol.unwrap_or(Protocol::Tcp);
+        let (text, guest) = match text.rsplit_once('@') {
+            Some((text, guest)) => {
+                let guest = guest.parse::<IpAddr>().map_err(|_| format!("`{guest}` is not an IP address"))?;
+                (text, Some(guest))
+            }
+            None => (text, None),
+        };
         let (address, ports) = split_address(text)?;
-        if let Some(address) = address {
-            bindable(address)?;
-        }
         let (host, container) = match ports.split_once(':') {
             None => (port_range(ports)?, port_range(ports)?),
             Some((host, container)) => (port_range(host)?, port_range(container)?),
@@ -120,7 +159,9 @@ impl FromStr for Publish {
             let (host, container) = (len(&host), len(&container));
             return Err(format!("the host's {host} and the container's {container} ports must be as many"));
         }
-        Ok(Publish { protocol, address, host, container: *container.start() })
+        let binding = Binding::default();
+        let rule = Publish { protocol, address, host, container: *container.start(), guest, binding };
+        rule.judge().map(|()| rule)
     }
 }
 
@@ -207,7 +248,16 @@ mod tests {
 
     #[test]
     fn rules_are_written_as_they_are_read() {
-        for text in ["8080", "8080:80", "127.0.0.1:8080:80/udp", "[::1]:53/udp", "8000-8009:9000-9009", "1-65535/udp"] {
+        for text in [
+            "8080:80@10.0.2.15",
+            "[::]:8080@fd00::7/udp",
+            "8080",
+            "8080:80",
+            "127.0.0.1:8080:80/udp",
+            "[::1]:53/udp",
+            "8000-8009:9000-9009",
+            "1-65535/udp",
+        ] {
             assert_eq!(text.parse::<Publish>().unwrap().to_string(), text);
         }
         assert_eq!("80:80/tcp".parse::<Publish>().unwrap().to_string(), "80");
@@ -250,6 +300,11 @@ mod tests {
             "[::ffff:1.2.3.4]:80",
             "1.2.3.4:80:80:80",
             "80/tcp/tcp",
+            "80@",
+            "80@x",
+            "80@127.0.0.1",
+            "80@0.0.0.0",
+            "80@ff02::1",
             "255.255.255.255:80",
         ] {
             assert!(wrong.parse::<Publish>().is_err(), "{wrong}");

@@ -195,6 +195,6 @@ fn subnet<A: std::fmt::Display>(subnet: Subnet<A>) -> Value {
         "address": subnet.address.to_string(),
         "prefix": subnet.prefix,
         "gateway": subnet.gateway.to_string(),
-        "dns": subnet.dns.to_string(),
+        "dns": subnet.dns.map(|dns| dns.to_string()),
     })
 }

@@ -9,13 +9,16 @@ impl From<Error> for Fault {
     fn from(error: Error) -> Fault {
         let code = match &error {
             Error::Descriptors { .. } => Code::Descriptors,
-            Error::Port { source, .. } => match source.raw_os_error().map(Errno::from_raw) {
-                Some(Errno::EADDRINUSE) => Code::InUse,
-                Some(Errno::EACCES | Errno::EPERM) => Code::Denied,
-                Some(Errno::EADDRNOTAVAIL | Errno::EAFNOSUPPORT | Errno::EINVAL) => Code::NoAddress,
-                Some(Errno::EMFILE | Errno::ENFILE) => Code::Descriptors,
-                _ => Code::Failed,
-            },
+            Error::None { .. } => Code::Failed,
+            Error::Port { source, .. } | Error::Asked { source, .. } => {
+                match source.raw_os_error().map(Errno::from_raw) {
+                    Some(Errno::EADDRINUSE) => Code::InUse,
+                    Some(Errno::EACCES | Errno::EPERM) => Code::Denied,
+                    Some(Errno::EADDRNOTAVAIL | Errno::EAFNOSUPPORT | Errno::EINVAL) => Code::NoAddress,
+                    Some(Errno::EMFILE | Errno::ENFILE) => Code::Descriptors,
+                    _ => Code::Failed,
+                }
+            }
         };
         Fault::new(code, error.to_string())
     }

@@ -9,6 +9,7 @@ mod change;
 pub mod client;
 pub mod commands;
 mod fault;
+mod hostfwd;
 pub mod instances;
 mod line;
 pub mod process;

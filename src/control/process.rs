@@ -13,6 +13,7 @@ use tokio::sync::{Mutex, Notify};
 
 pub use super::answer::About;
 use super::answer::Desk;
+use super::hostfwd::{self, Book};
 use super::line::Line;
 use super::server::serve;
 use crate::config::Network;
@@ -29,6 +30,17 @@ pub struct Seat {
     pub about: About,
     /// The network's configuration.
     pub network: Network,
+    /// What is spoken.
+    pub language: Language,
+}
+
+/// What is spoken at a control socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Language {
+    /// rnet's own protocol (docs/control.md).
+    Control,
+    /// slirp4netns's.
+    HostForwards,
 }
 
 /// Serves clients until the supervisor hangs up. `shut_down` tells the supervisor that a client wants the network to end.
@@ -39,16 +51,24 @@ pub fn run(seat: Seat, shut_down: impl Fn()) -> io::Result<()> {
     give_up_rights()?;
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
-        let Seat { listener, line, supervisor, about, network } = seat;
+        let Seat { listener, line, supervisor, about, network, language } = seat;
         listener.set_nonblocking(true)?;
         let listener = tokio::net::UnixListener::from_std(listener)?;
-        let line = Mutex::new(Line::new(line)?);
+        let line = Line::new(line)?;
         let supervisor = UnixDatagram::from(supervisor);
         supervisor.set_nonblocking(true)?;
         let supervisor = tokio::net::UnixDatagram::from_std(supervisor)?;
         let shutdown = Arc::new(Notify::new());
-        let desk = Arc::new(Desk { about, network, line, since: Instant::now() });
-        let clients = serve(listener, desk, Arc::clone(&shutdown));
+        let told = Arc::clone(&shutdown);
+        let clients = async {
+            match language {
+                Language::Control => {
+                    let line = Mutex::new(line);
+                    serve(listener, Arc::new(Desk { about, network, line, since: Instant::now() }), told).await;
+                }
+                Language::HostForwards => hostfwd::serve(listener, Arc::new(Book::new(network, line))).await,
+            }
+        };
         tokio::pin!(clients);
         loop {
             tokio::select! {

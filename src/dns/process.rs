@@ -67,7 +67,10 @@ fn hosts(network: &Network) -> Hosts {
     let both = |ipv4: Option<std::net::Ipv4Addr>, ipv6: Option<std::net::Ipv6Addr>| {
         [ipv4.map(IpAddr::V4), ipv6.map(IpAddr::V6)].into_iter().flatten().collect::<Vec<_>>()
     };
-    let gateway = both(network.ipv4.map(|subnet| subnet.gateway), network.ipv6.map(|subnet| subnet.gateway));
+    let gateway = match &network.link.mapping {
+        None => both(network.ipv4.map(|subnet| subnet.gateway), network.ipv6.map(|subnet| subnet.gateway)),
+        Some(mapping) => both(mapping.shadowed4.or(mapping.loopback4), mapping.shadowed6.or(mapping.loopback6)),
+    };
     let own = both(network.ipv4.map(|subnet| subnet.address), network.ipv6.map(|subnet| subnet.address));
     let given: Vec<&Name> = network.dns.hosts.iter().map(|host| &host.name).collect();
     // What the user says of a name is all that is true of it.
@@ -78,7 +81,12 @@ fn hosts(network: &Network) -> Hosts {
             HostAddress::Gateway => gateway.iter().for_each(|address| hosts.add(&host.name, *address)),
         }
     }
-    let host_names = HOST_NAMES.iter().filter_map(|name| Name::parse(name).ok()).map(|name| (name, &gateway));
+    // Without an address these names are for the host's name servers to answer.
+    let host_names = HOST_NAMES
+        .iter()
+        .filter(|_| !gateway.is_empty())
+        .filter_map(|name| Name::parse(name).ok())
+        .map(|name| (name, &gateway));
     for (name, addresses) in host_names.chain(network.dns.hostname.clone().map(|name| (name, &own))) {
         if !given.contains(&&name) {
             hosts.know(&name);

@@ -136,7 +136,12 @@ fn serve(
     unshare(CloneFlags::CLONE_NEWNS | CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS)
         .step("make the agent's namespaces")?;
     // Its sockets need it for their mark and their name, and the rules for them are to be removed at the end.
-    sandbox::enter(&[caps::Capability::CAP_NET_ADMIN]).map_err(|error| Error::Reported(error.to_string()))?;
+    let mut kept = vec![caps::Capability::CAP_NET_ADMIN];
+    if network.auto_expose.follows_any() {
+        // The host's low ports are low ports inside.
+        kept.push(caps::Capability::CAP_NET_BIND_SERVICE);
+    }
+    sandbox::enter(&kept).map_err(|error| Error::Reported(error.to_string()))?;
     if presence == Presence::Background {
         sys::redirect(&null, 2).step("leave the terminal")?;
     }

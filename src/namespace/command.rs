@@ -11,7 +11,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, execvpe, getegid, geteuid, getpid, getppid};
 
-use crate::config::{MapUser, Run};
+use crate::config::{MapUser, Run, Surroundings};
 use crate::sys::{self, Fork};
 use crate::tap;
 
@@ -36,9 +36,9 @@ impl Command {
     /// Makes the process; it waits for its ids.
     pub(super) fn start(run: &Run) -> Result<Command, Error> {
         let (ours, theirs) = Channel::pair().step("make a socket pair")?;
-        let environment = environment(run.map_user);
+        let environment = environment(run);
         let supervisor = getpid();
-        let namespaces = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS;
+        let namespaces = namespaces(&run.surroundings);
         let fork = sys::fork_into(namespaces);
         match fork.step_or("make a user namespace, a network namespace and a mount namespace", hints::user_namespace)? {
             Fork::Parent(pid) => Ok(Command { pid, channel: ours, ended: false }),
@@ -68,10 +68,22 @@ impl Drop for Command {
     }
 }
 
+/// The namespaces that the command gets.
+fn namespaces(surroundings: &Surroundings) -> CloneFlags {
+    let mut namespaces = CloneFlags::CLONE_NEWUSER | CloneFlags::CLONE_NEWNET | CloneFlags::CLONE_NEWNS;
+    if surroundings.own_processes {
+        namespaces |= CloneFlags::CLONE_NEWPID;
+    }
+    if surroundings.host_name.is_some() {
+        namespaces |= CloneFlags::CLONE_NEWIPC | CloneFlags::CLONE_NEWUTS;
+    }
+    namespaces
+}
+
 /// The environment of the command.
-fn environment(user: MapUser) -> Vec<CString> {
+fn environment(run: &Run) -> Vec<CString> {
     let mut variables: Vec<(OsString, OsString)> = std::env::vars_os().collect();
-    if !geteuid().is_root() && user == MapUser::Root {
+    if !geteuid().is_root() && run.map_user == MapUser::Root && !run.surroundings.is_bare {
         let values = ["done".to_owned(), geteuid().to_string(), getegid().to_string()];
         variables.retain(|(name, _)| !CONTAINERS.iter().any(|known| name == known));
         variables.extend(CONTAINERS.into_iter().zip(values).map(|(name, value)| (name.into(), value.into())));
@@ -92,12 +104,18 @@ fn become_command(channel: &Channel, run: &Run, environment: &[CString], supervi
         Err(error) => return Some(Message::Failed(error.to_string())),
     }
     let Ok(Some(Message::Go)) = channel.receive() else { return None };
-    // Last of all, since a change of ids takes it back.
-    if prctl::set_pdeathsig(Signal::SIGKILL).is_err() || getppid() != supervisor || signals::restore().is_err() {
+    // Last of all, since a change of ids takes it back. In a PID namespace of its own no process has a parent outside.
+    let is_orphan = getppid() != supervisor && !run.surroundings.own_processes;
+    if prctl::set_pdeathsig(Signal::SIGKILL).is_err() || is_orphan || signals::restore().is_err() {
         return None;
     }
-    let arguments: Vec<CString> = run.command.iter().filter_map(|word| CString::new(word.as_bytes()).ok()).collect();
-    let program = arguments.first()?;
+    let mut arguments: Vec<CString> =
+        run.command.iter().filter_map(|word| CString::new(word.as_bytes()).ok()).collect();
+    let program = &arguments.first()?.clone();
+    if run.surroundings.login_shell {
+        // login(1) tells a shell so.
+        arguments[0] = CString::new([b"-", program.as_bytes()].concat()).ok()?;
+    }
     let Err(errno) = execvpe(program, &arguments, environment);
     Some(not_run(&run.command[0], errno))
 }
@@ -106,7 +124,10 @@ fn set_up(channel: &Channel, run: &Run) -> Result<(), Error> {
     let device = tap::open(&run.network.ifname, run.network.threads)?;
     link::configure(&run.network)?;
     allow_ping();
-    mounts::arrange(&run.copy_up, &run.network)?;
+    mounts::arrange(run)?;
+    if let Some(name) = &run.surroundings.host_name {
+        nix::unistd::sethostname(name).step(format!("name the host {name}"))?;
+    }
     channel.send(&Message::Tap(device)).step("hand over the tap device")
 }
 

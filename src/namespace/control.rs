@@ -13,7 +13,7 @@ use nix::sys::wait::waitpid;
 use nix::unistd::{Pid, chdir, getpid, setsid};
 
 use crate::config::{self, Network, Presence};
-use crate::control::process::{About, Seat, run};
+use crate::control::process::{About, Language, Seat, run};
 use crate::control::runtime;
 use crate::control::socket::{self, Bound, SocketFile};
 use crate::log::LogFile;
@@ -65,7 +65,12 @@ impl Control {
                     };
                     let supervisor = theirs.try_clone().step("make a socket pair")?.into_fd();
                     let about = About { socket: place.file.path().display().to_string(), ..about };
-                    let seat = Seat { listener: bound.listener, line, supervisor, about, network: network.clone() };
+                    let language = match control {
+                        config::Control::HostForwards(_) => Language::HostForwards,
+                        _ => Language::Control,
+                    };
+                    let network = network.clone();
+                    let seat = Seat { listener: bound.listener, line, supervisor, about, network, language };
                     run(seat, shut_down).step("serve the control socket")
                 }));
                 let code = match served {
@@ -123,6 +128,11 @@ fn bind(control: &config::Control, supervisor: Pid) -> Result<Option<Bound>, Err
             let bound = socket::bind(path)?;
             runtime::register(path, supervisor);
             Ok(Some(bound))
+        }
+        config::Control::HostForwards(path) => {
+            // Callers count on that. Where it fails the next step says what is in the way.
+            let _ = std::fs::remove_file(path);
+            Ok(Some(socket::bind(path)?))
         }
     }
 }

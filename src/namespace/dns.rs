@@ -88,6 +88,13 @@ impl<'a> NameServer<'a> {
         self.process.as_ref().map(|process| process.pid)
     }
 
+    /// Starts the process before there is a query: where it cannot be started later.
+    pub(super) fn start_early(&mut self) {
+        if self.process.is_none() && self.post.is_some() {
+            self.start();
+        }
+    }
+
     /// Does what is due: starts the process, tells it what it asks for, notes its end.
     pub(super) fn act(&mut self) {
         let Some(process) = &self.process else { return self.start() };

@@ -5,14 +5,18 @@
 
 use std::fs::File;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+use nix::dir::Dir;
 use nix::errno::Errno;
+use nix::fcntl::{AtFlags, OFlag};
+use nix::net::if_::if_nametoindex;
 use nix::sched::{CloneFlags, setns, unshare};
 use nix::sys::prctl;
 use nix::sys::signal::{Signal, kill};
+use nix::sys::stat::{Mode, fstatat};
 use nix::sys::wait::waitpid;
 use nix::unistd::Pid;
 
@@ -34,16 +38,33 @@ pub(super) struct Namespaces {
 /// How the end of the target is noticed when the tap device has to keep it alive.
 pub(super) struct Watch {
     path: PathBuf,
+    /// Where paths mean nothing any more.
+    held: Option<Held>,
     identity: (u64, u64),
 }
 
+/// What the target is looked for in: the directory that has its name, and /proc.
+struct Held {
+    directory: File,
+    proc: File,
+}
+
 impl Namespaces {
-    /// Opens what the target names.
-    pub(super) fn open(target: &Target) -> Result<(Namespaces, Watch), Error> {
-        let (path, userns_path) = match target {
-            Target::Process(pid) => (PathBuf::from(format!("/proc/{pid}/ns/net")), None),
-            Target::Files { netns, userns } => (netns.clone(), userns.clone()),
-        };
+    /// Opens what the target names; `None` where that is no namespace.
+    pub(super) fn of(target: &Target) -> Result<Option<(Namespaces, Watch)>, Error> {
+        match target {
+            Target::Process(pid) => Namespaces::of_process(*pid).map(Some),
+            Target::Files { netns, userns } => Namespaces::open(netns.clone(), userns.clone()).map(Some),
+            Target::Device(_) | Target::Frames(_) => Ok(None),
+        }
+    }
+
+    /// Opens those of a process.
+    pub(super) fn of_process(pid: i32) -> Result<(Namespaces, Watch), Error> {
+        Namespaces::open(format!("/proc/{pid}/ns/net").into(), None)
+    }
+
+    fn open(path: PathBuf, userns_path: Option<PathBuf>) -> Result<(Namespaces, Watch), Error> {
         let netns = open(&path, CloneFlags::CLONE_NEWNET)?;
         let metadata = netns.metadata().step(format!("look at {}", path.display()))?;
         let userns: OwnedFd = match &userns_path {
@@ -64,7 +85,7 @@ impl Namespaces {
             let file = userns.try_clone().map(File::from);
             file.map_err(|_| ()).and_then(|file| identity(&file).map_err(|_| ())) != Ok(own)
         });
-        let watch = Watch { path, identity: (metadata.dev(), metadata.ino()) };
+        let watch = Watch { path, held: None, identity: (metadata.dev(), metadata.ino()) };
         Ok((Namespaces { netns: netns.into(), userns }, watch))
     }
 
@@ -102,6 +123,11 @@ impl Namespaces {
 }
 
 impl Watch {
+    /// What names the target.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
+    }
+
     /// The inode of the network namespace.
     pub(super) fn inode(&self) -> u64 {
         self.identity.1
@@ -109,19 +135,51 @@ impl Watch {
 
     /// Whether the target has another meaning by now, or none.
     pub(super) fn is_gone(&self) -> bool {
-        std::fs::metadata(&self.path).map(|metadata| (metadata.dev(), metadata.ino())).ok() != Some(self.identity)
+        let now = match &self.held {
+            None => std::fs::metadata(&self.path).map(|metadata| (metadata.dev(), metadata.ino())).ok(),
+            Some(held) => self.path.file_name().and_then(|name| found(&held.directory, name)),
+        };
+        now != Some(self.identity)
     }
+
+    /// Goes on looking when this process has another root.
+    pub(super) fn hold(&mut self) -> Result<(), Error> {
+        let parent = self.path.parent().unwrap_or(Path::new("/"));
+        // The directory of a process's namespaces may be passed through, but not read.
+        let directory = File::options().read(true).custom_flags(libc::O_PATH | libc::O_DIRECTORY).open(parent);
+        let directory = directory.step(format!("open {}", parent.display()))?;
+        let proc = File::open("/proc").step("open /proc")?;
+        self.held = Some(Held { directory, proc });
+        Ok(())
+    }
+}
+
+/// What a name in a directory stands for.
+fn found(directory: &File, name: impl AsRef<Path>) -> Option<(u64, u64)> {
+    let stat = fstatat(directory, name.as_ref(), AtFlags::empty()).ok()?;
+    Some((stat.st_dev, stat.st_ino))
 }
 
 impl Watch {
     /// Whether the target's network is still that of a process other than `agent`, as far as /proc lets that be seen.
-    pub(super) fn has_processes(&self, agent: Pid) -> bool {
-        let entries = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-        let mut pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-        pids.any(|pid| {
-            let namespace = std::fs::metadata(format!("/proc/{pid}/ns/net"));
-            pid != agent.as_raw() && namespace.is_ok_and(|found| (found.dev(), found.ino()) == self.identity)
-        })
+    pub(super) fn has_processes(&self, agent: Option<Pid>) -> bool {
+        let opened;
+        let proc = match &self.held {
+            Some(held) => &held.proc,
+            None => match File::open("/proc") {
+                Ok(proc) => {
+                    opened = proc;
+                    &opened
+                }
+                Err(_) => return false,
+            },
+        };
+        let Ok(mut entries) = Dir::openat(proc, ".", OFlag::O_RDONLY | OFlag::O_CLOEXEC, Mode::empty()) else {
+            return false;
+        };
+        let pids = entries.iter().flatten().filter_map(|entry| entry.file_name().to_str().ok()?.parse::<i32>().ok());
+        pids.filter(|pid| agent != Some(Pid::from_raw(*pid)))
+            .any(|pid| found(proc, format!("{pid}/ns/net")) == Some(self.identity))
     }
 }
 
@@ -181,6 +239,15 @@ fn join(channel: &Channel, namespaces: &Namespaces, network: &Network) -> Result
     // files before it.
     prctl::set_dumpable(false).step("hide from the container")?;
     namespaces.enter_userns()?;
+    if network.link.found {
+        namespaces.enter_netns()?;
+        if if_nametoindex(ifname.as_str()).is_ok() {
+            channel.send(&Message::Go).step("report to the supervisor")?;
+            let device = tap::find_or_make(ifname)?;
+            link::configure(network)?;
+            return channel.send(&Message::Tap(device)).step("hand over the tap device");
+        }
+    }
     let device = match unshare(CloneFlags::CLONE_NEWNET) {
         Ok(()) => {
             let device = tap::open(ifname, network.threads)?;

@@ -1,7 +1,7 @@
 //! Gives the tap device its addresses and routes. Everything happens in the network namespace of the caller.
 
 use std::fs;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::os::fd::{AsFd, AsRawFd};
 
 use netlink_packet_route::address::{AddressAttribute, AddressFlags, AddressHeaderFlags, AddressMessage, AddressScope};
@@ -13,10 +13,11 @@ use netlink_packet_route::{AddressFamily, RouteNetlinkMessage};
 use nix::errno::Errno;
 use nix::net::if_::if_nametoindex;
 
-use crate::config::{Network, Subnet};
+use crate::config::{Network, Setup};
 use crate::sys::netlink::Netlink;
 use crate::tap;
 
+use super::copied;
 use super::error::{Error, Step};
 
 /// Packets that wait for the stack: none is dropped for want of room while it is busy.
@@ -38,26 +39,48 @@ pub(super) fn configure_loopback() -> Result<(), Error> {
     set_up(&mut Netlink::open().step("open netlink")?, "lo")
 }
 
-/// Configures loopback and the tap device; when it returns, both families work at once.
+/// Configures loopback and the tap device; when it returns, both families work at once, unless the container is to see to that.
 pub(super) fn configure(network: &Network) -> Result<(), Error> {
     let ifname = &network.ifname;
     let mut netlink = Netlink::open().step("open netlink")?;
     set_up(&mut netlink, "lo")?;
     let mut tap = link(ifname)?;
     let index = tap.header.index;
-    tap.attributes.push(LinkAttribute::Mtu(network.mtu.into()));
+    let mtu = match &network.link.setup {
+        Setup::Subnets => Some(network.mtu),
+        Setup::Copied(copied) => Some(network.mtu).filter(|_| copied.sets_mtu),
+        Setup::Bare => None,
+    };
+    tap.attributes.extend(mtu.map(|mtu| LinkAttribute::Mtu(mtu.into())));
     tap.attributes.push(LinkAttribute::TxQueueLen(TX_QUEUE_LEN));
     tap.attributes.extend(network.mac.map(|mac| LinkAttribute::Address(mac.0.to_vec())));
     let operation = format!("set the MTU {} and the Ethernet address of {ifname}", network.mtu);
     netlink.change(RouteNetlinkMessage::NewLink(tap)).step(operation)?;
-    ipv6_settings(network);
+    match &network.link.setup {
+        Setup::Bare => Ok(()),
+        Setup::Subnets => {
+            ipv6_settings(network);
+            configure_subnets(&mut netlink, network, index)
+        }
+        Setup::Copied(copied) => {
+            ipv6_settings(network);
+            copied::configure(&mut netlink, copied, ifname, index)
+        }
+    }
+}
+
+/// Gives the device the subnets' addresses, and default routes by their gateways.
+fn configure_subnets(netlink: &mut Netlink, network: &Network, index: u32) -> Result<(), Error> {
+    let ifname = &network.ifname;
     if let Some(subnet) = &network.ipv4 {
-        add_address(&mut netlink, ipv4_address(subnet, index), subnet.address.into(), ifname)?;
+        let message = address(subnet.address.into(), subnet.prefix, index);
+        add_address(netlink, message, subnet.address.into(), ifname)?;
     }
     if let Some(subnet) = &network.ipv6 {
-        add_address(&mut netlink, ipv6_address(subnet, index), subnet.address.into(), ifname)?;
+        let message = address(subnet.address.into(), subnet.prefix, index);
+        add_address(netlink, message, subnet.address.into(), ifname)?;
     }
-    set_up(&mut netlink, ifname)?;
+    set_up(netlink, ifname)?;
     let gateways =
         [network.ipv4.map(|subnet| IpAddr::V4(subnet.gateway)), network.ipv6.map(|subnet| IpAddr::V6(subnet.gateway))];
     for gateway in gateways.into_iter().flatten() {
@@ -75,7 +98,7 @@ fn link(ifname: &str) -> Result<LinkMessage, Error> {
     Ok(link)
 }
 
-fn set_up(netlink: &mut Netlink, ifname: &str) -> Result<(), Error> {
+pub(super) fn set_up(netlink: &mut Netlink, ifname: &str) -> Result<(), Error> {
     let mut link = link(ifname)?;
     link.header.flags = LinkFlags::Up;
     link.header.change_mask = LinkFlags::Up;
@@ -103,7 +126,12 @@ fn ipv6_settings(network: &Network) {
     }
 }
 
-fn add_address(netlink: &mut Netlink, message: AddressMessage, address: IpAddr, ifname: &str) -> Result<(), Error> {
+pub(super) fn add_address(
+    netlink: &mut Netlink,
+    message: AddressMessage,
+    address: IpAddr,
+    ifname: &str,
+) -> Result<(), Error> {
     let operation = format!("add the address {address} to {ifname}");
     netlink.create(RouteNetlinkMessage::NewAddress(message)).step_or(operation, |errno| match (errno, address) {
         (Errno::EACCES | Errno::EOPNOTSUPP | Errno::EAFNOSUPPORT, IpAddr::V6(_)) => {
@@ -113,23 +141,26 @@ fn add_address(netlink: &mut Netlink, message: AddressMessage, address: IpAddr, 
     })
 }
 
-fn ipv4_address(subnet: &Subnet<Ipv4Addr>, index: u32) -> AddressMessage {
-    let broadcast = subnet.address.to_bits() | (u32::MAX >> subnet.prefix);
-    let mut message = address_message(AddressFamily::Inet, subnet.prefix, index);
-    message.attributes = vec![
-        AddressAttribute::Local(subnet.address.into()),
-        AddressAttribute::Address(subnet.address.into()),
-        AddressAttribute::Broadcast(Ipv4Addr::from_bits(broadcast)),
-    ];
-    message
-}
-
-fn ipv6_address(subnet: &Subnet<Ipv6Addr>, index: u32) -> AddressMessage {
-    let mut message = address_message(AddressFamily::Inet6, subnet.prefix, index);
-    message.header.flags = AddressHeaderFlags::Nodad;
-    message.attributes =
-        vec![AddressAttribute::Address(subnet.address.into()), AddressAttribute::Flags(AddressFlags::Nodad)];
-    message
+/// An address of the device, which is used at once.
+pub(super) fn address(ip: IpAddr, prefix: u8, index: u32) -> AddressMessage {
+    match ip {
+        IpAddr::V4(ip) => {
+            let mut message = address_message(AddressFamily::Inet, prefix, index);
+            message.attributes = vec![AddressAttribute::Local(ip.into()), AddressAttribute::Address(ip.into())];
+            if prefix < 31 {
+                let broadcast = ip.to_bits() | u32::MAX.checked_shr(prefix.into()).unwrap_or(0);
+                message.attributes.push(AddressAttribute::Broadcast(Ipv4Addr::from_bits(broadcast)));
+            }
+            message
+        }
+        IpAddr::V6(ip) => {
+            let mut message = address_message(AddressFamily::Inet6, prefix, index);
+            message.header.flags = AddressHeaderFlags::Nodad;
+            message.attributes =
+                vec![AddressAttribute::Address(ip.into()), AddressAttribute::Flags(AddressFlags::Nodad)];
+            message
+        }
+    }
 }
 
 fn address_message(family: AddressFamily, prefix: u8, index: u32) -> AddressMessage {

@@ -2,11 +2,11 @@
 
 use std::fs;
 use std::net::IpAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 
-use crate::config::{DnsService, Network, ResolvConf};
+use crate::config::{DnsService, Network, ResolvConf, Run};
 use crate::sys;
 
 use super::copy_up::copy_up;
@@ -16,17 +16,21 @@ const ETC: &str = "/etc";
 const RESOLV_CONF: &str = "/etc/resolv.conf";
 
 /// Arranges the caller's mount namespace, which must be its own. Nothing of it is seen outside or left behind.
-pub(super) fn arrange(directories: &[PathBuf], network: &Network) -> Result<(), Error> {
+pub(super) fn arrange(run: &Run) -> Result<(), Error> {
+    let network = &run.network;
     let none = None::<&str>;
     // Mounts that the host makes later still arrive; ours do not leave.
     mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_SLAVE, none).step("keep mounts from leaving the namespace")?;
     let existing = fs::canonicalize(RESOLV_CONF).ok().filter(|path| path.is_file());
     let mut etc_is_ours = false;
-    for directory in directories {
+    if run.surroundings.own_processes {
+        own_proc();
+    }
+    for directory in &run.copy_up {
         copy_up(directory)?;
         etc_is_ours |= directory == Path::new(ETC);
     }
-    if network.dns.service == DnsService::Off {
+    if network.dns.service == DnsService::Off || run.surroundings.is_bare {
         // Whoever is asked then is asked by the container itself.
         return Ok(());
     }
@@ -45,9 +49,20 @@ pub(super) fn arrange(directories: &[PathBuf], network: &Network) -> Result<(), 
     }
 }
 
+/// Shows the command its own processes. Where a part of /proc is hidden, as in containers, the kernel lets nobody mount another;
+/// the command then sees the processes outside.
+fn own_proc() {
+    let flags = MsFlags::MS_NOSUID | MsFlags::MS_NODEV | MsFlags::MS_NOEXEC;
+    if let Err(errno) = mount(Some("proc"), "/proc", Some("proc"), flags, None::<&str>) {
+        tracing::warn!("the command sees the processes of the host: mount /proc: {}", errno.desc());
+    }
+}
+
 fn resolv_conf(network: &Network) -> String {
-    let servers =
-        [network.ipv4.map(|subnet| IpAddr::V4(subnet.dns)), network.ipv6.map(|subnet| IpAddr::V6(subnet.dns))];
+    let servers = [
+        network.ipv4.and_then(|subnet| subnet.dns).map(IpAddr::V4),
+        network.ipv6.and_then(|subnet| subnet.dns).map(IpAddr::V6),
+    ];
     ResolvConf::of_host().adapted(&network.dns).with_nameservers(&servers.into_iter().flatten().collect::<Vec<_>>())
 }
 

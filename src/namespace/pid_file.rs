@@ -9,18 +9,19 @@ use nix::unistd::getpid;
 
 use super::error::{Error, Step};
 
-/// The file; removed when dropped, if it is still this process's.
+/// The file; removed when dropped, if it is still this process's and not to be left behind.
 pub(super) struct PidFile {
     path: PathBuf,
     text: String,
+    stays: bool,
 }
 
 impl PidFile {
-    /// Writes the file.
-    pub(super) fn write(path: PathBuf) -> Result<PidFile, Error> {
+    /// Writes the file; it `stays` behind at the end, or not.
+    pub(super) fn write(path: PathBuf, stays: bool) -> Result<PidFile, Error> {
         let text = format!("{}\n", getpid());
         replace(&path, &text).step(format!("write the process id to {}", path.display()))?;
-        Ok(PidFile { path, text })
+        Ok(PidFile { path, text, stays })
     }
 }
 
@@ -44,7 +45,7 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        if fs::read_to_string(&self.path).is_ok_and(|text| text == self.text) {
+        if !self.stays && fs::read_to_string(&self.path).is_ok_and(|text| text == self.text) {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -57,11 +58,11 @@ mod tests {
     #[test]
     fn it_is_there_while_it_is_ours() {
         let path = std::env::temp_dir().join(format!("rnet-pid-test-{}", getpid()));
-        let file = PidFile::write(path.clone()).unwrap();
+        let file = PidFile::write(path.clone(), false).unwrap();
         assert_eq!(fs::read_to_string(&path).unwrap(), format!("{}\n", getpid()));
         drop(file);
         assert!(!path.exists());
-        let file = PidFile::write(path.clone()).unwrap();
+        let file = PidFile::write(path.clone(), false).unwrap();
         fs::write(&path, "1\n").unwrap();
         drop(file);
         assert!(path.exists());
@@ -74,13 +75,13 @@ mod tests {
         fs::create_dir(&directory).unwrap();
         let pipe = directory.join("pipe");
         nix::unistd::mkfifo(&pipe, nix::sys::stat::Mode::S_IRWXU).unwrap();
-        assert!(PidFile::write(pipe.clone()).is_err());
+        assert!(PidFile::write(pipe.clone(), false).is_err());
         assert!(pipe.symlink_metadata().is_ok_and(|file| !file.is_file()));
 
         let victim = directory.join("victim");
         fs::write(&victim, "precious").unwrap();
         std::os::unix::fs::symlink(&victim, directory.join(format!("pid.{}", getpid()))).unwrap();
-        assert!(PidFile::write(directory.join("pid")).is_err());
+        assert!(PidFile::write(directory.join("pid"), false).is_err());
         assert_eq!(fs::read_to_string(&victim).unwrap(), "precious");
         fs::remove_dir_all(directory).unwrap();
     }

@@ -10,7 +10,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, getpid};
 
 use crate::agent;
-use crate::config::{Presence, Run, Target};
+use crate::config::{Presence, Run};
 use crate::control::process::About;
 use crate::log;
 use crate::rootless::Lines;
@@ -22,10 +22,12 @@ use super::command::Command;
 use super::control::Control;
 use super::dns::NameServer;
 use super::error::{Error, Step};
+use super::first;
 use super::hints;
 use super::join::Namespaces;
 use super::mapping;
 use super::orphans::{self, Strangers};
+use super::pid_file::PidFile;
 use super::signals::Signals;
 use super::stack::Stack;
 use super::supervise::wait;
@@ -52,19 +54,36 @@ pub fn run(run: &Run) -> Result<u8, Error> {
     let control = Control::start(&run.control, about, &run.network, &log_file, Presence::Foreground)?;
     let (control, orders) = control.unzip();
     let (lines, names) = NameServer::prepare(&run.network, &log_file, Presence::Foreground)?;
-    let stack =
-        Stack::start(&run.network, &log_file, Presence::Foreground, Lines { orders, agent: for_stack, names: lines })?;
+    let stack = Stack::start(
+        &run.network,
+        &log_file,
+        Presence::Foreground,
+        Lines { orders, agent: for_stack, names: lines, capture: None },
+    )?;
     let control = control.map(Control::bound).transpose()?.flatten();
     maps.write(command.pid)?;
     let agent = match for_agent {
         Some(link) => {
-            let (namespaces, _) = Namespaces::open(&Target::Process(command.pid.as_raw()))?;
+            let (namespaces, _) = Namespaces::of_process(command.pid.as_raw())?;
             Some(Agent::start(&namespaces, &run.network, link, &log_file, Presence::Foreground)?)
         }
         None => None,
     };
-    let mut session = Session { signals, command, stack, control, agent, names, strangers, network: Fate::Serving };
+    let mut session = Session {
+        signals,
+        command,
+        stack,
+        control,
+        agent,
+        names,
+        strangers,
+        network: Fate::Serving,
+        is_first: run.surroundings.own_processes,
+        ended_by: None,
+    };
     session.set_up()?;
+    let pid_file = &run.surroundings.pid_file;
+    let _pid_file = pid_file.clone().map(|path| PidFile::write(path, true)).transpose()?;
     session.supervise()
 }
 
@@ -91,6 +110,10 @@ struct Session<'a> {
     names: NameServer<'a>,
     strangers: Strangers,
     network: Fate,
+    /// Whether the command is the first process of a PID namespace.
+    is_first: bool,
+    /// The signal in whose place it was killed.
+    ended_by: Option<Signal>,
 }
 
 /// What has become of the network.
@@ -211,6 +234,9 @@ impl Session<'_> {
             }
             while let Some(received) = self.signals.next()? {
                 received.forward(self.command.pid);
+                if self.is_first && !received.is_ignored() && first::act(self.command.pid, received.signal) {
+                    self.ended_by = Some(received.signal);
+                }
             }
             if let Some(code) = self.reap()? {
                 let is_broken = matches!(self.network, Fate::Broken(_) | Fate::Killed);
@@ -231,7 +257,7 @@ impl Session<'_> {
                 }
                 Ok(WaitStatus::Signaled(_, signal, _)) => {
                     self.command.has_ended();
-                    return Ok(Some(128 + signal as u8));
+                    return Ok(Some(128 + self.ended_by.unwrap_or(signal) as u8));
                 }
                 Ok(WaitStatus::Stopped(..)) => {
                     // The caller's shell takes the terminal back, until `fg` or `bg` wakes us.
@@ -245,12 +271,19 @@ impl Session<'_> {
         }
     }
 
+    fn tell_to_end(&mut self) {
+        let _ = kill(self.command.pid, Signal::SIGTERM);
+        if self.is_first && first::act(self.command.pid, Signal::SIGTERM) {
+            self.ended_by = Some(Signal::SIGTERM);
+        }
+    }
+
     /// Somebody at the control socket may want the end: the command is told, as it is when we are.
     fn hear_control(&mut self) {
         let Some(control) = &mut self.control else { return };
         if control.wants_the_end() {
             tracing::info!("told to end at the control socket");
-            let _ = kill(self.command.pid, Signal::SIGTERM);
+            self.tell_to_end();
         } else {
             self.control = None;
         }
@@ -270,7 +303,7 @@ impl Session<'_> {
                     _ => Error::Lost("the network stack").to_string(),
                 };
                 tracing::error!("{reason}; the command is told to end");
-                let _ = kill(self.command.pid, Signal::SIGTERM);
+                self.tell_to_end();
                 let _ = kill(self.command.pid, Signal::SIGCONT);
                 Fate::Broken(Instant::now() + GRACE)
             }

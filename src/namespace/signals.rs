@@ -70,6 +70,11 @@ impl Received {
         !self.is_ignored && matches!(self.signal, SIGHUP | SIGINT | SIGQUIT | SIGTERM)
     }
 
+    /// Whether it was ignored before, and so is for the command alone to heed.
+    pub(super) fn is_ignored(&self) -> bool {
+        self.is_ignored
+    }
+
     /// Tells the command, unless it knows already.
     pub(super) fn forward(&self, command: Pid) {
         if self.signal != SIGCHLD && !self.is_known_to(command) {

@@ -13,6 +13,7 @@ use nix::unistd::{Pid, setsid};
 
 use crate::config::{Network, Presence};
 use crate::log::LogFile;
+use crate::rootless::capture::Capture;
 use crate::rootless::listen::PublishedPorts;
 use crate::rootless::{self, Lines, sandbox};
 use crate::sys::{self, Fork};
@@ -38,10 +39,14 @@ impl Stack {
         network: &Network,
         log_file: &LogFile,
         presence: Presence,
-        lines: Lines,
+        mut lines: Lines,
     ) -> Result<Stack, Error> {
         // Only this process may have low ports: the stack has no rights, and the command another network.
         let ports = PublishedPorts::open(network)?;
+        if let Some(path) = &network.link.capture {
+            let capture = Capture::begin(path).step(format!("write frames to {}", path.display()))?;
+            lines.capture = Some(capture);
+        }
         let (ours, theirs) = Channel::pair().step("make a socket pair")?;
         let ids = sandbox::own_ids();
         let fork = sys::fork_into(sandbox::namespaces());
@@ -133,6 +138,7 @@ fn serve(
     let mut keep = vec![channel.as_fd(), null.as_fd()];
     keep.extend(log_file.iter().map(|file| file.as_fd()));
     keep.extend(ports.descriptors());
+    keep.extend(lines.capture.iter().map(|capture| capture.file().as_fd()));
     keep.extend(lines.orders.iter().chain(&lines.agent).chain(&lines.names).map(AsFd::as_fd));
     sys::close_others(&keep).map_err(|error| words(&error))?;
     // Terminal signals are for the command; the stack ends when its channel does.

@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use mio::net::{TcpListener, TcpStream};
@@ -14,6 +14,7 @@ use tracing::warn;
 use super::gate::{self, Gate};
 use super::listen::{Ends, Published, RuleId};
 use super::token::Source;
+use crate::config::Network;
 
 /// How long nothing is accepted when the host is out of descriptors or memory: the connections wait with the kernel.
 const PAUSE: Duration = Duration::from_millis(100);
@@ -49,8 +50,10 @@ pub struct Accepted {
 }
 
 /// The listeners of one packet loop.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Listeners {
+    /// The container's own addresses: what listens at others is not known.
+    own: [Option<IpAddr>; 2],
     listeners: Slab<Listener>,
     /// Those that may have connections waiting, in turn.
     ready: VecDeque<u32>,
@@ -74,9 +77,10 @@ struct Listener {
 }
 
 impl Listener {
-    /// Listens, or listens no more, as the gate has it.
-    fn obey(&mut self, gate: &Gate) {
-        let listens = gate.lets_in(self.ends.to);
+    /// Listens, or listens no more, as the gate has it for the container's own addresses.
+    fn obey(&mut self, gate: &Gate, own: &[Option<IpAddr>; 2]) {
+        let is_known = own.contains(&Some(self.ends.to.ip()));
+        let listens = gate.lets_in(self.ends.to) || (!is_known && !matches!(gate, Gate::Shut));
         if listens == self.listens {
             return;
         }
@@ -91,6 +95,21 @@ impl Listener {
 }
 
 impl Listeners {
+    /// None, for a container.
+    pub fn new(network: &Network) -> Listeners {
+        Listeners {
+            own: [
+                network.ipv4.map(|subnet| IpAddr::V4(subnet.address)),
+                network.ipv6.map(|subnet| IpAddr::V6(subnet.address)),
+            ],
+            listeners: Slab::new(),
+            ready: VecDeque::new(),
+            gate: Gate::default(),
+            paused: None,
+            exhausted: 0,
+        }
+    }
+
     /// Watches a listening socket.
     pub fn add(&mut self, published: Published, registry: &Registry) -> io::Result<()> {
         let Published { socket, ends, rule } = published;
@@ -98,7 +117,7 @@ impl Listeners {
         let place = self.listeners.vacant_entry();
         registry.register(&mut socket, Source::Listener(place.key() as u32).token(), Interest::READABLE)?;
         let mut listener = Listener { socket, ends, rule, ready: false, listens: true };
-        listener.obey(&self.gate);
+        listener.obey(&self.gate, &self.own);
         place.insert(listener);
         Ok(())
     }
@@ -111,7 +130,7 @@ impl Listeners {
             Settled::Stays => true,
             Settled::Becomes(rule, to) => {
                 (listener.rule, listener.ends.to) = (rule, to);
-                listener.obey(&self.gate);
+                listener.obey(&self.gate, &self.own);
                 true
             }
             Settled::Goes => {
@@ -139,7 +158,7 @@ impl Listeners {
         self.gate = gate;
         for (_, listener) in &mut self.listeners {
             if concerns(listener.ends.to) {
-                listener.obey(&self.gate);
+                listener.obey(&self.gate, &self.own);
             }
         }
     }

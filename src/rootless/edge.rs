@@ -1,7 +1,7 @@
 //! The stack's edge to the real world: frames go to the tap device, flows to host sockets.
 
 use std::fs::File;
-use std::io::{self, IoSlice, Write};
+use std::io::{self, IoSlice};
 use std::net::SocketAddr;
 
 use mio::Registry;
@@ -10,6 +10,7 @@ use rnet_stack::frame::{MacAddr, Offload};
 use rnet_stack::{Claim, Close, Diverted, Edge, Family, FlowId, HEADROOM, HostError, Outgoing, Peer, PingId, UdpId};
 use tracing::warn;
 
+use super::capture::Capture;
 use super::dns::NameServer;
 use super::host_error::host_error;
 use super::listen::{Published, RuleId};
@@ -17,12 +18,9 @@ use super::ping::PingSockets;
 use super::tcp::{Origin, TcpSockets};
 use super::team::Member;
 use super::udp::UdpSockets;
+use super::wire::Wire;
 use crate::config::Outbound;
-use crate::tap::offload::Offloads;
-use crate::tap::vnet::{self, VNET_HEADER_LEN};
-
-/// Where the vnet header starts in a frame's headroom: it ends where the frame begins.
-const VNET_START: usize = HEADROOM - VNET_HEADER_LEN;
+use crate::tap::kind::Kind;
 
 /// The tap device and all host sockets.
 pub struct HostEdge {
@@ -38,8 +36,11 @@ pub struct HostEdge {
     pub ping: PingSockets,
     /// The name server.
     pub dns: NameServer,
+    /// Where frames are written to.
+    pub capture: Option<Capture>,
     /// The other workers, if there are any.
     pub team: Option<Member>,
+    wire: Wire,
     registry: Registry,
     outbound: Outbound,
     warned_of_ping: bool,
@@ -51,7 +52,7 @@ impl HostEdge {
         tap: File,
         registry: Registry,
         outbound: Outbound,
-        offloads: Offloads,
+        kind: Kind,
         team: Option<Member>,
         dns: NameServer,
     ) -> HostEdge {
@@ -59,9 +60,11 @@ impl HostEdge {
             tap,
             refused_frames: 0,
             tcp: TcpSockets::default(),
-            udp: UdpSockets::new(offloads),
+            wire: Wire::of(kind),
+            udp: UdpSockets::new(kind.offloads()),
             ping: PingSockets::default(),
             dns,
+            capture: None,
             team,
             registry,
             outbound,
@@ -94,13 +97,13 @@ impl HostEdge {
 
 impl Edge for HostEdge {
     fn transmit(&mut self, buffer: &mut [u8], offload: Offload) {
-        let Some(message) = buffer.get_mut(VNET_START..) else { return };
-        let Some(header) = message.first_chunk_mut::<VNET_HEADER_LEN>() else { return };
-        vnet::encode(offload, header);
-        if self.tap.write(message).is_err() {
-            // The device is down or gone; the latter is seen when it is read.
-            self.refused_frames += 1;
+        if let Some(capture) = &mut self.capture
+            && !capture.write(buffer.get(HEADROOM..).unwrap_or_default())
+        {
+            self.capture = None;
         }
+        // A device may be down or gone; the latter is seen when it is read.
+        self.refused_frames += self.wire.transmit(&mut self.tap, buffer, offload);
     }
 
     fn tcp_connect(&mut self, flow: FlowId, to: SocketAddr) -> Result<(), HostError> {

@@ -1,6 +1,7 @@
 //! The host sockets of published ports: opened in the host's network namespace with the caller's rights, before anything
 //! is locked up and before the command starts. Either all of them are open or none.
 
+use std::collections::HashMap;
 use std::fs;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
@@ -12,7 +13,7 @@ use socket2::{Domain, SockAddr, Socket, Type};
 use tracing::debug;
 
 use super::holder::{self, Holder};
-use crate::config::{Network, Protocol, Publish};
+use crate::config::{Binding, Network, Protocol, Publish};
 
 /// Connections that wait to be accepted; the host's limit (net.core.somaxconn) may be lower.
 pub const BACKLOG: i32 = 4096;
@@ -35,6 +36,22 @@ pub enum Error {
         source: io::Error,
         /// What to do about it.
         hint: String,
+    },
+    /// A port cannot be had, in the words of the program whose option asks for it.
+    #[error("Failed to bind port {port} ({}) for option '{option}', exiting", words(.source))]
+    Asked {
+        /// The host's port.
+        port: u16,
+        /// Why not.
+        source: io::Error,
+        /// The option with its value.
+        option: String,
+    },
+    /// Of all the ports that may be left out none can be had.
+    #[error("Failed to bind any port for '{option}', exiting")]
+    None {
+        /// The option with its value.
+        option: String,
     },
     /// There are more ports than descriptors.
     #[error(
@@ -94,7 +111,22 @@ impl PublishedPorts {
         for (rule, number) in network.publish.iter().zip(0..) {
             ports.open_rule(network, rule, RuleId(number), |_| false)?;
         }
+        ports.has_some(network)?;
         Ok(ports)
+    }
+
+    /// Sees to it that of the ports of an option, all of which may be left out, one is there.
+    fn has_some(&self, network: &Network) -> Result<(), Error> {
+        let mut optional: HashMap<&str, bool> = HashMap::new();
+        for (rule, number) in network.publish.iter().zip(0..) {
+            if let Some(option) = rule.binding.asked_by.as_deref().filter(|_| rule.binding.best_effort) {
+                *optional.entry(option).or_default() |= self.iter().any(|published| published.rule == RuleId(number));
+            }
+        }
+        match optional.into_iter().find(|(_, has)| !has) {
+            Some((option, _)) => Err(Error::None { option: option.into() }),
+            None => Ok(()),
+        }
     }
 
     /// Opens the sockets of one more rule, but those at host addresses of which `is_kept` is true.
@@ -115,11 +147,18 @@ impl PublishedPorts {
             if absent == Some(Family::of(at.ip())) || is_kept(at) {
                 continue;
             }
-            match open(at, protocol) {
+            match open(at, protocol, &publish.binding) {
                 Ok(socket) => self.of_mut(protocol).push(Published { socket, ends, rule }),
                 Err(error) if publish.address.is_none() && error.raw_os_error() == Some(libc::EAFNOSUPPORT) => {
                     debug!("the host has no sockets for {at}");
                     absent = Some(Family::of(at.ip()));
+                }
+                Err(error) if publish.binding.best_effort && !is_exhausted(&error) => {
+                    debug!(%error, "the port {at} is left out");
+                }
+                Err(source) if publish.binding.asked_by.is_some() => {
+                    let option = publish.binding.asked_by.clone().unwrap_or_default();
+                    return Err(Error::Asked { port: at.port(), source, option });
                 }
                 Err(source) => {
                     let hint = hint(&source, at, protocol);
@@ -160,13 +199,30 @@ impl PublishedPorts {
 
 /// The ends of all ports that a rule publishes, in the families that the container has.
 pub fn ends(network: &Network, publish: &Publish) -> impl Iterator<Item = Ends> {
-    let addresses = publish.addresses().filter_map(|address| Some((address, guest_address(network, address)?)));
+    let addresses = publish.addresses().filter_map(|address| Some((address, target(network, publish, address)?)));
     addresses.flat_map(|(host, guest)| {
         publish.ports().map(move |(port, container)| Ends {
             at: SocketAddr::new(host, port),
             to: SocketAddr::new(guest, container),
         })
     })
+}
+
+/// What is behind a host's address: what the rule says, or the container's own address. A rule for all of the host's addresses
+/// that names one of the container's is for that family.
+fn target(network: &Network, publish: &Publish, host: IpAddr) -> Option<IpAddr> {
+    match publish.guest {
+        Some(target) => {
+            let fits = publish.address.is_some() || Family::of(target) == Family::of(host);
+            Some(target).filter(|target| fits && guest_address(network, *target).is_some())
+        }
+        None => guest_address(network, host),
+    }
+}
+
+/// Whether the process has no descriptors or memory left.
+fn is_exhausted(error: &io::Error) -> bool {
+    matches!(error.raw_os_error(), Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM))
 }
 
 /// The container's address in the family of a host's, if it has one.
@@ -185,7 +241,7 @@ pub fn make_room<'a>(network: &Network, rules: impl IntoIterator<Item = &'a Publ
     // Each thread has its own descriptors of the listeners.
     let sockets = rules.into_iter().map(|rule| {
         let copies = if rule.protocol == Protocol::Tcp { network.threads } else { 1 };
-        rule.len() * copies * rule.addresses().filter(|&ip| guest_address(network, ip).is_some()).count()
+        rule.len() * copies * rule.addresses().filter(|&ip| target(network, rule, ip).is_some()).count()
     });
     let needed = sockets.sum::<usize>() as u64;
     let Ok((soft, hard)) = getrlimit(Resource::RLIMIT_NOFILE) else { return Ok(()) };
@@ -199,7 +255,7 @@ pub fn make_room<'a>(network: &Network, rules: impl IntoIterator<Item = &'a Publ
     Ok(())
 }
 
-fn open(address: SocketAddr, protocol: Protocol) -> io::Result<Socket> {
+fn open(address: SocketAddr, protocol: Protocol, binding: &Binding) -> io::Result<Socket> {
     let (kind, protocol) = match protocol {
         Protocol::Tcp => (Type::STREAM, socket2::Protocol::TCP),
         Protocol::Udp => (Type::DGRAM, socket2::Protocol::UDP),
@@ -215,6 +271,15 @@ fn open(address: SocketAddr, protocol: Protocol) -> io::Result<Socket> {
         // Accepted sockets inherit both, which saves a call for each.
         socket.set_tcp_nodelay(true)?;
         socket.set_out_of_band_inline(true)?;
+    }
+    if let Some(interface) = &binding.interface {
+        socket.bind_device(Some(interface.as_bytes()))?;
+    }
+    if binding.free {
+        match Family::of(address.ip()) {
+            Family::V4 => socket.set_freebind_v4(true)?,
+            Family::V6 => socket.set_freebind_v6(true)?,
+        }
     }
     socket.bind(&SockAddr::from(address))?;
     if kind == Type::STREAM {
@@ -257,6 +322,14 @@ fn first_unprivileged() -> Option<u16> {
     fs::read_to_string("/proc/sys/net/ipv4/ip_unprivileged_port_start").ok()?.trim().parse().ok()
 }
 
+/// The C library's words.
+fn words(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(code) => nix::errno::Errno::from_raw(code).desc().into(),
+        None => error.to_string(),
+    }
+}
+
 /// The kernel's words as they stand in the middle of a sentence.
 fn lower(error: &io::Error) -> String {
     let words =
@@ -271,7 +344,7 @@ mod tests {
 
     #[test]
     fn accepted_sockets_inherit_what_flows_need() {
-        let listener = open("127.0.0.1:0".parse().unwrap(), Protocol::Tcp).unwrap();
+        let listener = open("127.0.0.1:0".parse().unwrap(), Protocol::Tcp, &Binding::default()).unwrap();
         let address = listener.local_addr().unwrap();
         let client = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
         client.connect(&address).unwrap();

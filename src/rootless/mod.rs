@@ -2,6 +2,7 @@
 
 mod accept;
 mod arena;
+pub mod capture;
 mod dns;
 mod edge;
 mod error_queue;
@@ -30,6 +31,7 @@ mod udp;
 mod udp_batch;
 mod udp_run;
 mod udp_turn;
+mod wire;
 mod worker;
 mod workers;
 
@@ -38,9 +40,10 @@ use std::os::fd::OwnedFd;
 
 use rnet_stack::TimestampClock;
 use rnet_stack::frame::MacAddr;
-use rnet_stack::neighbour::{Answer, LinkConfig, LinkV4, LinkV6};
+use rnet_stack::neighbour::{Answer, LINK_LOCAL, LinkConfig, LinkV4, LinkV6};
 
 use crate::config::{DnsService, Network, Subnet};
+use capture::Capture;
 use listen::PublishedPorts;
 
 pub use workers::Service;
@@ -54,6 +57,8 @@ pub struct Lines {
     pub agent: Option<OwnedFd>,
     /// The name server: a line for each queue, or none.
     pub names: Vec<OwnedFd>,
+    /// Where frames are written to.
+    pub capture: Option<Capture>,
 }
 
 /// What ends the packet loop with an error.
@@ -91,7 +96,7 @@ pub fn serve(
     stop: OwnedFd,
     lines: Lines,
 ) -> Result<(), Error> {
-    let service = Service::new(tap, network, ports, stop, lines.names, lines.agent)?;
+    let service = Service::new(tap, network, ports, stop, lines.names, lines.agent, lines.capture)?;
     landlock::confine();
     seccomp::confine();
     // A thread that is made now is as confined as this one.
@@ -108,13 +113,24 @@ fn stack_config(network: &Network, timestamps: TimestampClock) -> Result<rnet_st
         .map_err(|source| Error::SetUp { operation: "get random bytes", source: io::Error::other(source) })?;
     Ok(rnet_stack::Config {
         link: LinkConfig {
-            mac: LINK_MAC,
+            mac: network.link.mac.unwrap_or(LINK_MAC),
             mtu: network.mtu,
             ipv4: network.ipv4.map(|Subnet { address, prefix, gateway, dns }| LinkV4 { address, prefix, gateway, dns }),
-            ipv6: network.ipv6.map(|Subnet { address, prefix, gateway, dns }| LinkV6 { address, prefix, gateway, dns }),
-            hands_out_dns: network.dns.service == DnsService::On,
+            ipv6: network.ipv6.map(|Subnet { address, prefix, gateway, dns }| LinkV6 {
+                address,
+                prefix,
+                gateway,
+                dns,
+                link_local: network.link.link_local.unwrap_or(LINK_LOCAL),
+            }),
+            hands_out_dns: network.dns.service == DnsService::On && network.link.mapping.is_none(),
             search: network.dns.search.clone(),
-            answer: Answer::Own,
+            // Who has the host's addresses and routes looks for anybody on the link.
+            answer: if network.link.mapping.is_some() { Answer::All } else { Answer::Own },
+            lease: network.link.lease,
+            resolvers: network.link.resolvers.clone(),
+            offers: network.link.offers,
+            client_name: network.link.client_name.clone(),
         },
         guest_mac: network.mac.unwrap_or(MacAddr([0xff; 6])),
         host_loopback: network.host_loopback,
@@ -122,6 +138,8 @@ fn stack_config(network: &Network, timestamps: TimestampClock) -> Result<rnet_st
             DnsService::On => rnet_stack::DnsService::Edge,
             DnsService::Off => rnet_stack::DnsService::Silent,
         },
+        mapping: network.link.mapping,
+        transports: network.link.transports,
         limits: network.limits,
         timestamps,
         seed: u64::from_ne_bytes(seed),

@@ -18,6 +18,8 @@ const ANY: &[libc::c_long] = &[
     libc::SYS_getsockopt, libc::SYS_setsockopt, libc::SYS_getsockname, libc::SYS_getpeername,
     libc::SYS_pipe2, libc::SYS_splice, libc::SYS_eventfd2,
     libc::SYS_epoll_create1, libc::SYS_epoll_ctl, libc::SYS_epoll_pwait, libc::SYS_epoll_pwait2, libc::SYS_ppoll,
+    // The log file and a capture: open already.
+    libc::SYS_lseek, libc::SYS_pread64, libc::SYS_pwrite64, libc::SYS_ftruncate,
     // Memory.
     libc::SYS_munmap, libc::SYS_mremap, libc::SYS_madvise, libc::SYS_brk,
     // Threads and time.

@@ -24,7 +24,7 @@ pub fn open(
     if family == Family::V6 {
         socket.set_only_v6(true)?;
     }
-    if let Some(interface) = &outbound.interface {
+    if let Some(interface) = outbound.interface(family) {
         socket.bind_device(Some(interface.as_bytes()))?;
     }
     let chosen = match family {

@@ -8,6 +8,7 @@ use tracing::debug;
 
 use super::arena::Arena;
 use super::edge::HostEdge;
+use crate::tap::kind::Kind;
 use crate::tap::vnet::{self, VNET_HEADER_LEN};
 
 /// Frames and bytes that are read before the flows get their turn: enough to make batches worth while, few enough that
@@ -34,12 +35,13 @@ pub struct TapReader {
     room: Box<[u8]>,
     /// What is known of the device.
     pub state: TapState,
+    kind: Kind,
 }
 
 impl TapReader {
     /// One for a device that was not read yet.
-    pub fn new() -> TapReader {
-        TapReader { room: vec![0; BYTES + FRAME_MAX].into_boxed_slice(), state: TapState::MayHaveMore }
+    pub fn new(kind: Kind) -> TapReader {
+        TapReader { room: vec![0; BYTES + FRAME_MAX].into_boxed_slice(), state: TapState::MayHaveMore, kind }
     }
 
     /// Reads frames, and hands them over all at once: what one flow has sent in several goes to the host in one piece.
@@ -51,9 +53,13 @@ impl TapReader {
         let mut known = 0;
         let mut start = 0;
         for &end in ends.iter().take(count) {
-            let message = self.room.get(start..end).and_then(<[u8]>::split_first_chunk::<VNET_HEADER_LEN>);
-            if let (Some((header, frame)), Some(place)) = (message, frames.get_mut(known)) {
-                *place = (frame, vnet::decode(header));
+            if let (Some(frame), Some(place)) = (self.frame(start, end), frames.get_mut(known)) {
+                if let Some(capture) = &mut edge.capture
+                    && !capture.write(frame.0)
+                {
+                    edge.capture = None;
+                }
+                *place = frame;
                 known += 1;
             }
             start = end;
@@ -62,12 +68,29 @@ impl TapReader {
         count
     }
 
+    /// What lies there, and what the device says of it.
+    fn frame(&self, start: usize, end: usize) -> Option<(&[u8], Offload)> {
+        let message = self.room.get(start..end)?;
+        match self.kind {
+            Kind::Vnet(_) => {
+                let (header, frame) = message.split_first_chunk::<VNET_HEADER_LEN>()?;
+                Some((frame, vnet::decode(header)))
+            }
+            Kind::Bare | Kind::Socket => Some((message, Offload::default())),
+        }
+    }
+
     /// Fills the room; writes where each frame ends, and returns the number of frames.
     fn read(&mut self, edge: &HostEdge, ends: &mut [usize; FRAMES]) -> usize {
         let mut count = 0;
         let mut filled = 0;
         while let Some(place) = ends.get_mut(count).filter(|_| filled <= BYTES) {
             match (&edge.tap).read(&mut self.room[filled..]) {
+                // The other end of a socket is closed; a device has no frames without bytes.
+                Ok(0) => {
+                    self.state = TapState::Gone;
+                    break;
+                }
                 Ok(len) => {
                     filled = (filled + len).min(self.room.len());
                     *place = filled;

@@ -12,6 +12,7 @@ use rnet_stack::{FlowId, Flushed, HostIcmp, Instant, PingId, Readiness, Stack, T
 
 use super::accept::{Accepted, Listeners};
 use super::arena::Arena;
+use super::capture::Capture;
 use super::dns::{self, NameServer};
 use super::edge::HostEdge;
 use super::error_queue;
@@ -27,8 +28,8 @@ use super::token::Source;
 use super::udp_turn;
 use super::{Error, stack_config};
 use crate::config::Network;
+use crate::tap::kind::Kind;
 use crate::tap::mac;
-use crate::tap::offload;
 
 /// Datagrams that are received from one socket before others get their turn.
 const DATAGRAMS_A_TURN: usize = 64;
@@ -87,6 +88,8 @@ pub struct Seat {
     pub team: Option<Member>,
     /// Where it gets orders.
     pub orders: Inbox,
+    /// Where frames are written to.
+    pub capture: Option<Capture>,
 }
 
 /// What all workers of a container have in common.
@@ -129,11 +132,10 @@ pub struct Worker {
 impl Worker {
     /// Prepares everything that needs the host's files or may fail.
     pub fn new(seat: Seat, common: &Common<'_>) -> Result<Worker, Error> {
-        let Seat { tap, ports, dns, stop, poll, team, orders } = seat;
+        let Seat { tap, ports, dns, stop, poll, team, orders, capture } = seat;
         let network = common.network;
         let wrap = |operation: &'static str| move |source: io::Error| Error::SetUp { operation, source };
-        let offloads =
-            offload::enable(tap.as_fd()).map_err(|errno| wrap("turn on offloads of the tap device")(errno.into()))?;
+        let kind = Kind::of(tap.as_fd()).map_err(|errno| wrap("turn on offloads of the tap device")(errno.into()))?;
         nix::fcntl::fcntl(&tap, nix::fcntl::F_SETFL(nix::fcntl::OFlag::O_NONBLOCK))
             .map_err(|errno| wrap("make the tap device non-blocking")(errno.into()))?;
         let registry = poll.registry();
@@ -155,15 +157,16 @@ impl Worker {
         let arena = Arena::new(config.limits.buffer_bytes, config.limits.tcp_flows);
         let stack = Stack::new(config, arena, Instant::ZERO);
         let dns = NameServer::new(dns, &registry).map_err(wrap("watch the name server"))?;
-        let edge = HostEdge::new(File::from(tap), registry, network.outbound.clone(), offloads, team, dns);
+        let mut edge = HostEdge::new(File::from(tap), registry, network.outbound.clone(), kind, team, dns);
+        edge.capture = capture;
         let mut worker = Worker {
             stack,
             edge,
-            listeners: Listeners::default(),
+            listeners: Listeners::new(network),
             orders,
             entrance: common.entrance.clone(),
             poll,
-            tap: TapReader::new(),
+            tap: TapReader::new(kind),
             flushed: Flushed::All,
             unfinished: Unfinished::default(),
             epoch: common.epoch,

@@ -11,6 +11,7 @@ use rnet_stack::TimestampClock;
 use tracing::info;
 
 use super::Error;
+use super::capture::Capture;
 use super::listen::PublishedPorts;
 use super::orders::Handle;
 use super::report::Report;
@@ -40,6 +41,7 @@ impl Service {
         stop: OwnedFd,
         dns: Vec<OwnedFd>,
         agent: Option<OwnedFd>,
+        capture: Option<Capture>,
     ) -> Result<Service, Error> {
         let wrap = |operation: &'static str| move |source: io::Error| Error::SetUp { operation, source };
         let mut seats = match tap.len() {
@@ -67,7 +69,9 @@ impl Service {
         let mut dns = dns.into_iter();
         for (((tap, ports), (poll, team)), orders) in tap.into_iter().zip(further).zip(seats.drain(..)).zip(inboxes) {
             let stop = stop.try_clone().map_err(wrap("copy a descriptor"))?;
-            workers.push(Worker::new(Seat { tap, ports, dns: dns.next(), stop, poll, team, orders }, &common)?);
+            let capture = capture.as_ref().map(Capture::try_clone).transpose().map_err(wrap("copy a descriptor"))?;
+            let seat = Seat { tap, ports, dns: dns.next(), stop, poll, team, orders, capture };
+            workers.push(Worker::new(seat, &common)?);
         }
         Ok(Service { workers, handle, splicer: splicer.map(|(splicer, _)| splicer) })
     }

@@ -11,8 +11,8 @@ use super::messages::{NAME_LEN, socket_addr};
 /// Datagrams of one call at the most.
 pub const BATCH: usize = 64;
 
-/// Bytes of a datagram; of longer ones nothing is kept.
-pub const LEN_MAX: usize = 4096;
+/// Bytes of a datagram, as many as an Ethernet frame carries; of longer ones nothing is kept.
+pub const LEN_MAX: usize = 1536;
 
 /// Room for what one call receives.
 pub struct Inbox {

@@ -4,6 +4,8 @@ use std::os::fd::{AsRawFd, BorrowedFd};
 
 use nix::errno::Errno;
 
+use super::vnet::VNET_HEADER_LEN;
+
 /// Since Linux 6.2.
 const TUN_F_USO4: u32 = 0x20;
 const TUN_F_USO6: u32 = 0x40;
@@ -14,6 +16,23 @@ nix::ioctl_write_int_bad!(
     tun_set_offload,
     libc::TUNSETOFFLOAD
 );
+
+nix::ioctl_write_ptr_bad!(
+    /// It reads the length through a pointer.
+    set_vnet_header_size,
+    libc::TUNSETVNETHDRSZ,
+    i32
+);
+
+/// Sets the length of the header before each frame to what is written here (TUNSETVNETHDRSZ).
+///
+/// # Errors
+/// When the device has no such header.
+pub fn set_header_len(tap: BorrowedFd<'_>) -> nix::Result<()> {
+    let header_len = VNET_HEADER_LEN as libc::c_int;
+    // SAFETY: the ioctl reads an int, which lives until after the call.
+    unsafe { set_vnet_header_size(tap.as_raw_fd(), &raw const header_len) }.map(drop)
+}
 
 /// Which kinds of super-frame cross the device.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

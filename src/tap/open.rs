@@ -7,7 +7,6 @@ use std::os::unix::fs::OpenOptionsExt;
 use nix::errno::Errno;
 
 use super::offload;
-use super::vnet::VNET_HEADER_LEN;
 
 const DEVICE: &str = "/dev/net/tun";
 
@@ -49,7 +48,6 @@ pub enum Error {
 
 mod ioctl {
     nix::ioctl_write_ptr_bad!(set_iff, libc::TUNSETIFF, libc::ifreq);
-    nix::ioctl_write_ptr_bad!(set_vnet_header_size, libc::TUNSETVNETHDRSZ, i32);
 }
 
 /// Makes a tap device of `queues` queues, one at least, with checksum and segmentation offloads. There is a descriptor for
@@ -65,6 +63,23 @@ pub fn open(ifname: &str, queues: usize) -> Result<Vec<OwnedFd>, Error> {
         all.push(queue.into());
     }
     Ok(all)
+}
+
+/// Takes the tap device of this name, or makes it where there is none; one queue.
+pub fn find_or_make(ifname: &str) -> Result<Vec<OwnedFd>, Error> {
+    let device = open_device()?;
+    // A device that was made for several queues is only to be had with the same flag.
+    let attached = match attach(&device, ifname, 0) {
+        Err(Errno::EINVAL) => attach(&device, ifname, libc::IFF_MULTI_QUEUE),
+        attached => attached,
+    };
+    attached.and_then(|()| prepare(&device)).map_err(|errno| match errno {
+        Errno::EBUSY => Error::Exists(ifname.into()),
+        Errno::EPERM => Error::NotPermitted(ifname.into()),
+        Errno::ENOTTY | Errno::EINVAL if !is_tun(&device) => Error::NotTun,
+        errno => Error::Make(ifname.into(), errno),
+    })?;
+    Ok(vec![device.into()])
 }
 
 /// Makes the device, which must not exist yet, with its first queue.
@@ -116,8 +131,6 @@ fn attach(device: &File, ifname: &str, flags: libc::c_int) -> nix::Result<()> {
 }
 
 fn prepare(device: &File) -> nix::Result<()> {
-    let header_len = VNET_HEADER_LEN as libc::c_int;
-    // SAFETY: the ioctl reads an int, which lives until after the call.
-    unsafe { ioctl::set_vnet_header_size(device.as_raw_fd(), &header_len) }?;
+    offload::set_header_len(device.as_fd())?;
     offload::enable(device.as_fd()).map(drop)
 }

@@ -125,6 +125,8 @@ drop_reasons! {
     Multicast => "multicast",
     /// A SYN that was sent again while the host side still connects.
     SynRetransmission => "syn_retransmission",
+    /// TCP, UDP or ICMP where that is switched off.
+    SwitchedOff => "switched_off",
     /// A message that answers nothing that is known here.
     Unrelated => "unrelated",
     /// A datagram from the host's loopback, or of the wrong family, that must not enter.

@@ -25,7 +25,7 @@ mod stack;
 mod tcp;
 mod udp;
 
-pub use config::{Config, DnsService, Limits};
+pub use config::{Config, DnsService, Limits, Mapping, Transports};
 pub use edge::{
     Close, Edge, Family, FlowId, HEADROOM, HeapRings, HostError, Outgoing, PingId, RingClass, RingMemory, Rings, UdpId,
 };

@@ -1,6 +1,6 @@
 //! The way to the container: what every frame for it has in common, and frames too large for the link cut to fit.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv6Addr};
 
 use crate::config::Config;
 use crate::edge::{Edge, HEADROOM};
@@ -54,19 +54,27 @@ impl IcmpError {
     }
 }
 
+/// The link-local address that an Ethernet interface makes by itself (RFC 4291 appendix A).
+fn link_local_of(mac: MacAddr) -> Ipv6Addr {
+    let [a, b, c, d, e, f] = mac.0;
+    Ipv6Addr::from([0xfe, 0x80, 0, 0, 0, 0, 0, 0, a ^ 2, b, c, 0xff, 0xfe, d, e, f])
+}
+
 /// The container's end of the link.
 pub(crate) struct Wire {
     framing: Framing,
     /// Identification of the next IPv4 packet that may have to be fragmented.
     next_id: u16,
     scratch: Vec<u8>,
+    /// The container's link-local address, once it was seen.
+    link_local: Option<Ipv6Addr>,
 }
 
 impl Wire {
     pub(crate) fn new(config: &Config) -> Wire {
         let framing =
             Framing { guest: config.guest_mac, own: config.link.mac, mtu: config.link.mtu, window: usize::MAX };
-        Wire { framing, next_id: 1, scratch: Vec::new() }
+        Wire { framing, next_id: 1, scratch: Vec::new(), link_local: None }
     }
 
     pub(crate) fn framing(&self) -> &Framing {
@@ -80,6 +88,23 @@ impl Wire {
             self.framing.guest = mac;
         }
         is_new
+    }
+
+    /// Learns the container's link-local address from a packet that it has sent.
+    pub(crate) fn learn_link_local(&mut self, src: Ipv6Addr) {
+        if src.is_unicast_link_local() {
+            self.link_local = Some(src);
+        }
+    }
+
+    /// The container's end for a peer that goes by `name` inside: who has a link-local address is answered from one.
+    pub(crate) fn guest_for(&self, name: IpAddr, guest: IpAddr) -> IpAddr {
+        match name {
+            IpAddr::V6(name) if name.is_unicast_link_local() => {
+                IpAddr::V6(self.link_local.unwrap_or_else(|| link_local_of(self.framing.guest)))
+            }
+            _ => guest,
+        }
     }
 
     pub(crate) fn ethernet(&self) -> Ethernet {

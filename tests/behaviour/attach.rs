@@ -47,6 +47,13 @@ impl<'b> Container<'b> {
         self.bed.sh(&format!("exec nsenter {user} --net -t {} sh -ec '{quoted}'", self.pid)).ok()
     }
 
+    /// Starts a script in there.
+    pub fn spawn(&self, script: &str) -> Proc {
+        let user = if self.bed.user == User::Root { "" } else { "--user --preserve-credentials" };
+        let quoted = script.replace('\'', "'\\''");
+        self.bed.sh(&format!("exec nsenter {user} --net -t {} sh -ec '{quoted}'", self.pid)).spawn()
+    }
+
     pub fn python(&self, script: &str) -> String {
         self.sh(&format!("exec python3 -c \"from peer import *\n{script}\""))
     }

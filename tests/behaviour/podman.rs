@@ -1,26 +1,11 @@
 //! Engines inside `rnet run`: podman as an unprivileged user, directly on rnet and with a network of its own.
 
-use crate::bed::{Bed, Cmd, HOST4, Side, User, WORLD4};
+use crate::bed::{Bed, Cmd, HOST4, Programs, Side, WORLD4};
 
 only!(Plain as_user: on_the_network_of_rnet, podmans_default_network, files_belong_to_the_user, a_signal_reaches_the_container);
 
-/// A root file system for the user and a podman configuration that needs no systemd.
 fn prepare(bed: &Bed) {
-    assert_eq!(bed.user, User::Plain);
-    // podman's storage, run-time state and locks outlive its containers.
-    for start in [bed.account().home.clone(), format!("/run/user/{}/", bed.account().uid), "/dev/shm/libpod".into()] {
-        bed.excuse_files(&start);
-    }
-    bed.sh(
-        "set -e; cd; mkdir -p rootfs/bin rootfs/usr rootfs/proc rootfs/sys rootfs/dev rootfs/tmp rootfs/etc rootfs/mnt rootfs/root rootfs/run .config/containers
-         cp \"$(command -v busybox)\" rootfs/bin/busybox
-         for each in sh cat ip id readlink sleep echo touch; do ln -s busybox rootfs/bin/$each; done
-         for each in lib lib64; do ln -s usr/$each rootfs/$each; done
-         printf 'root:x:0:0::/root:/bin/sh\\n' >rootfs/etc/passwd
-         printf '[engine]\\ncgroup_manager=\"cgroupfs\"\\nevents_logger=\"file\"\\n[containers]\\nlog_driver=\"k8s-file\"\\n' >.config/containers/containers.conf
-         printf '[storage]\\ndriver=\"vfs\"\\n' >.config/containers/storage.conf",
-    )
-    .ok();
+    bed.podman(Programs::Own);
 }
 
 /// `rnet run -- podman run OPTIONS --rootfs … sh -c SCRIPT`; the host's /usr is there for its programs.

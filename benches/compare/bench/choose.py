@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 from . import peers
-from .contenders import Pasta, Rnet, Rootlesskit, Slirp, Veth
+from .contenders import Aardvark, Pasta, Rnet, Rootlesskit, Slirp, Veth
+from .needs import AARDVARK, find
 
 # Where a pasta's send buffers matter: it stalls when it sends to the host's side.
 STALLS = re.compile(r"^(tcp-out|mtu1500-out|ipv6-(mtu1500-)?out|iperf3-out|fairness-out|published-out)")
@@ -32,6 +33,9 @@ def contenders(options, rnet, directory):
     if rootlesskit and "rootlesskit" not in options.without:
         # What it executes itself, it looks for beside itself and in the path.
         found.append(Rootlesskit("rootlesskit", Path(rootlesskit)))
+    aardvark = find(AARDVARK)
+    if aardvark and "aardvark-dns" not in options.without:
+        found.append(Aardvark("aardvark-dns", copy(Path(aardvark), directory)))
     if "veth" not in options.without:
         found.append(Veth())
     return found

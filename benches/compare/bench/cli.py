@@ -6,7 +6,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[3]
 
-WITHOUT = ["pasta", "pasta+wmem", "slirp4netns", "rootlesskit", "veth", "threads"]
+WITHOUT = ["pasta", "pasta+wmem", "slirp4netns", "rootlesskit", "aardvark-dns", "veth", "threads"]
 
 EXAMPLES = """\
 examples:

@@ -46,8 +46,14 @@ class Contender:
         """A command that runs `true` with a network, or None."""
         return None
 
+    def names_command(self):
+        """The command of a container name server, or None."""
+        return None
+
     def takes(self, key):
         """Whether it takes part in a measurement."""
+        if key.startswith("aardvark-") and self.names_command() is None:
+            return False
         return self.only is None or self.only.search(key) is not None
 
     def version(self):
@@ -73,6 +79,9 @@ class Rnet(Contender):
 
     def run_true(self):
         return [self.program, "run", *self.options, "--", "true"]
+
+    def names_command(self):
+        return None if self.options else [self.program, "aardvark-dns"]
 
 
 class Pasta(Contender):
@@ -154,6 +163,16 @@ class Rootlesskit(Contender):
             return (self.state / "child_pid").read_text().strip()
         except OSError as error:
             raise Failed(f"rootlesskit has no container: {error}") from error
+
+
+class Aardvark(Contender):
+    """podman's name server of container networks."""
+
+    group = "aardvark-dns"
+    only = re.compile(r"^aardvark-")
+
+    def names_command(self):
+        return [self.program]
 
 
 class Veth(Contender):

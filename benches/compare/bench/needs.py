@@ -9,6 +9,9 @@ from pathlib import Path
 from . import peers
 from .cli import REPOSITORY
 
+# Where Debian has it.
+AARDVARK = "/usr/lib/podman/aardvark-dns"
+
 # Program, Debian package, and what is lost without it; None: nothing works.
 PROGRAMS = [
     ("ip", "iproute2", None),
@@ -18,7 +21,9 @@ PROGRAMS = [
     ("rootlesskit", "rootlesskit", "the column rootlesskit"),
     ("wrk", "wrk", "the rows http-*"),
     ("nginx", "nginx-light", "the rows http-*"),
-    ("dnsmasq", "dnsmasq-base", "the rows dns-*"),
+    ("dnsmasq", "dnsmasq-base", "the rows dns-* and aardvark-*"),
+    ("dnsperf", "dnsperf", "the rows aardvark-*"),
+    (AARDVARK, "aardvark-dns", "the column aardvark-dns"),
     ("iperf3", "iperf3", "the rows iperf3-*"),
     ("patchelf", "patchelf", "a pasta newer than the system's"),
 ]

@@ -13,7 +13,6 @@ from pathlib import Path
 
 from .contenders import first_line
 
-ARCHIVE = "http://deb.debian.org/debian"
 SUITE = "sid"
 # How long apt may take for one thing; a mirror that does not answer must not hold up the run for long.
 PATIENCE = 300
@@ -34,6 +33,16 @@ Acquire::Retries "1";
 Acquire::http::Timeout "20";
 APT::Sandbox::User "root";
 """
+
+
+def archive():
+    """Where this machine installs Debian's packages from."""
+    command = ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages"]
+    listed = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE).stdout.split()
+    found = next((where for where in listed if "security" not in where), None)
+    if not found:
+        raise Unusable("apt knows no archive to fetch it from: run apt-get update")
+    return found
 
 
 class Unusable(Exception):
@@ -115,7 +124,7 @@ def fetch(directory):
     apt = directory / "apt"
     for part in ("lists/partial", "cache/archives/partial"):
         (apt / part).mkdir(parents=True, exist_ok=True)
-    (apt / "sources.list").write_text(f"deb [signed-by={KEYS}] {ARCHIVE} {SUITE} main\n")
+    (apt / "sources.list").write_text(f"deb [signed-by={KEYS}] {archive()} {SUITE} main\n")
     (apt / "apt.conf").write_text(CONFIGURATION.format(apt))
     environment = {"APT_CONFIG": str(apt / "apt.conf"), "PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "LC_ALL": "C"}
     _run("apt-get", "--quiet", "update", env=environment)

@@ -190,6 +190,9 @@ mod tests {
         fs::rename(path.join("a"), path.join("a%int")).unwrap();
         write("a%int", "10.0.0.1\n");
         assert_eq!(told(&mut directory), ["a true 0", "bad false 0"]);
+        std::thread::sleep(std::time::Duration::from_millis(60));
+        // What was written a moment before it was read is read once more.
+        assert_eq!(told(&mut directory), ["a true 0", "bad false 0"]);
         fs::remove_file(path.join("a%int")).unwrap();
         fs::remove_file(path.join("b%int")).unwrap();
         assert_eq!(told(&mut directory), ["-a", "-b"]);

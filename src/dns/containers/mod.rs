@@ -13,6 +13,7 @@ mod listener;
 mod pid_file;
 mod process;
 mod resolver;
+mod rights;
 mod server;
 mod services;
 mod stamp;

@@ -35,13 +35,18 @@ impl PidFile {
     pub fn claim(&self) -> io::Result<()> {
         fs::write(&self.path, self.pid.to_string())
     }
+
+    /// Removes it, if it is still about this process.
+    pub fn remove(&self) {
+        if fs::read_to_string(&self.path).is_ok_and(|text| text.trim() == self.pid.to_string()) {
+            let _ = fs::remove_file(&self.path);
+        }
+    }
 }
 
 impl Drop for PidFile {
     fn drop(&mut self) {
-        if fs::read_to_string(&self.path).is_ok_and(|text| text.trim() == self.pid.to_string()) {
-            let _ = fs::remove_file(&self.path);
-        }
+        self.remove();
     }
 }
 

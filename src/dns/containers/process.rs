@@ -19,6 +19,7 @@ use tokio::task::LocalSet;
 use tracing::{debug, error};
 
 use super::pid_file::PidFile;
+use super::rights;
 use super::server::{Server, tell};
 use super::syslog;
 use crate::config::{ContainerNames, Log, LogFormat, Presence};
@@ -42,7 +43,7 @@ pub fn main(how: &ContainerNames) -> ExitCode {
     raise_descriptor_limit();
     match how.presence {
         Presence::Foreground => {
-            let log = Log { level: how.level, format: LogFormat::Text, file: None };
+            let log = Log { level: how.level, format: LogFormat::Text, file: None, bounded: None, preface: Vec::new() };
             if let Err(error) = crate::log::init(&log) {
                 return fail(&error.to_string());
             }
@@ -107,6 +108,7 @@ async fn serve(how: &ContainerNames, signals: &SignalFd, ready: &mut Option<Owne
         return Err(format!("Error starting server no network has a usable file in {}", how.directory.display()));
     }
     pid_file.claim().map_err(failed)?;
+    rights::give_up().map_err(failed)?;
     if let Some(ready) = ready.take() {
         detach().map_err(failed)?;
         File::from(ready).write_all(b"1").map_err(failed)?;
@@ -127,17 +129,27 @@ async fn serve(how: &ContainerNames, signals: &SignalFd, ready: &mut Option<Owne
             debug!(%signal, queries = server.queries(), "end");
             return Ok(());
         }
-        match server.reload().await {
-            Ok(faults) => tell(&faults),
-            // The directory itself may be gone: then there is nothing to be served.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => error!("read {}: {error}", how.directory.display()),
-        }
-        if server.is_empty() {
-            debug!(queries = server.queries(), "no network is left");
-            return Ok(());
+        if !reload(&mut server, how).await {
+            // Whoever writes a file now finds no server and starts one; what was written before that is still served.
+            pid_file.remove();
+            if !reload(&mut server, how).await {
+                debug!(queries = server.queries(), "no network is left");
+                return Ok(());
+            }
+            pid_file.claim().map_err(failed)?;
         }
     }
+}
+
+/// Serves what has changed; says whether there is anything to be served.
+async fn reload(server: &mut Server<'_>, how: &ContainerNames) -> bool {
+    match server.reload().await {
+        Ok(faults) => tell(&faults),
+        // The directory itself may be gone: then there is nothing to be served.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return false,
+        Err(error) => error!("read {}: {error}", how.directory.display()),
+    }
+    !server.is_empty()
 }
 
 /// The next signal.

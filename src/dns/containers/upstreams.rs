@@ -22,7 +22,7 @@ const SETS_MAX: usize = 128;
 
 /// Bytes of answers that are kept for each set, and for the host's servers.
 const CACHE: usize = 128 << 10;
-const HOST_CACHE: usize = 1 << 20;
+const HOST_CACHE: usize = 512 << 10;
 
 /// Queries that wait for one set of servers; the bounds of each client and of all are elsewhere.
 const QUERIES_MAX: usize = 4096;

@@ -25,9 +25,6 @@ use crate::sys::watched;
 const USES: u32 = 32;
 const LIFE: Duration = Duration::from_secs(5);
 
-/// Ports among which one is chosen for those who ask in the same turn.
-const CHOICE: usize = 8;
-
 /// Answers to other questions, one after the other, that are put up with before a port is given up: somebody guesses.
 const WRONG_MAX: usize = 64;
 
@@ -51,8 +48,8 @@ pub type Then = Box<dyn FnOnce(Outcome)>;
 pub struct Ports {
     address: SocketAddr,
     common: Rc<Common>,
-    /// Those that take queries.
-    open: RefCell<Vec<Rc<Port>>>,
+    /// The one that takes queries.
+    open: RefCell<Option<Rc<Port>>>,
     /// Those that wait for the last answers.
     closing: RefCell<Vec<Rc<Port>>>,
     is_swept: Cell<bool>,
@@ -116,23 +113,17 @@ impl Ports {
         }
     }
 
-    /// A port for a query: the one that others wait at to be sent together, else any.
+    /// The port for a query: the same for all until it is worn, so that they are sent and received together.
     fn port(&self) -> io::Result<Rc<Port>> {
         let mut open = self.open.borrow_mut();
-        if let Some(port) = open.last().filter(|port| !port.outbox.borrow().is_empty() && !port.is_worn()) {
+        if let Some(port) = open.as_ref().filter(|port| !port.is_worn()) {
             return Ok(Rc::clone(port));
         }
         let mut closing = self.closing.borrow_mut();
-        closing.extend(open.extract_if(.., |port| port.is_worn()));
-        // Who knows of one port should not know the next query's.
-        let choice = usize::from(self.common.random.number()?) % CHOICE;
-        if choice < open.len() {
-            let port = open.remove(choice);
-            open.push(Rc::clone(&port));
-            return Ok(port);
-        }
+        closing.extend(open.take());
+        close_idle(&mut closing);
         let port = Port::open(&self.common, self.address)?;
-        open.push(Rc::clone(&port));
+        *open = Some(Rc::clone(&port));
         Ok(port)
     }
 
@@ -145,9 +136,9 @@ impl Ports {
             ports.iter().for_each(|port| port.expire(now));
             let mut open = self.open.borrow_mut();
             let mut closing = self.closing.borrow_mut();
-            closing.extend(open.extract_if(.., |port| port.is_worn()));
-            closing.extract_if(.., |port| port.asked.borrow().is_empty()).for_each(|port| port.close());
-            if open.is_empty() && closing.is_empty() {
+            closing.extend(open.take_if(|port| port.is_worn()));
+            close_idle(&mut closing);
+            if open.is_none() && closing.is_empty() {
                 return self.is_swept.set(false);
             }
         }
@@ -277,6 +268,11 @@ impl Port {
             }
         }
     }
+}
+
+/// Closes those at which nobody waits.
+fn close_idle(ports: &mut Vec<Rc<Port>>) {
+    ports.extract_if(.., |port| port.asked.borrow().is_empty()).for_each(|port| port.close());
 }
 
 /// Whether an error of sending concerns one datagram and not the way to the server.

@@ -3,6 +3,7 @@
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 
+use rnet_stack::Family;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 
 use crate::config::Outbound;
@@ -14,7 +15,7 @@ pub fn open(outbound: &Outbound, server: SocketAddr, kind: Type) -> io::Result<S
     if server.ip().is_loopback() {
         return Ok(socket);
     }
-    if let Some(interface) = &outbound.interface {
+    if let Some(interface) = outbound.interface(Family::of(server.ip())) {
         socket.bind_device(Some(interface.as_bytes()))?;
     }
     let source = match server {

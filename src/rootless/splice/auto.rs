@@ -18,13 +18,21 @@ const PORTS_MAX: usize = 1024;
 /// The rule that such ports belong to: none that anybody has given.
 pub const RULE: RuleId = RuleId(u32::MAX);
 
+/// A port that is open.
+struct Open {
+    /// The host's ends.
+    at: Vec<SocketAddr>,
+    /// The families in which something listens behind it.
+    listens: [bool; 2],
+}
+
 /// Ports that are opened and closed by themselves.
 pub struct AutoPorts {
     auto: Auto,
     network: Network,
     handle: Handle,
-    /// The host's ends of those that are open.
-    open: HashMap<(Protocol, u16), Vec<SocketAddr>>,
+    /// Those that are open.
+    open: HashMap<(Protocol, u16), Open>,
     most: usize,
     /// Those of which it was told that they cannot be had.
     told: HashSet<(Protocol, u16)>,
@@ -47,24 +55,38 @@ impl AutoPorts {
         }
     }
 
-    /// Opens and closes what `changes` ask for; `ports` are those that are in use now.
-    pub fn follow(&mut self, ports: &Ports, changes: &[(Port, bool)]) {
+    /// Whether a port of the host's is open that was opened by itself.
+    pub fn has(&self, protocol: Protocol, number: u16) -> bool {
+        self.open.contains_key(&(protocol, number))
+    }
+
+    /// Opens and closes what `changes` ask for; `ports` are those that are in use now, but those of which `is_host` is true are
+    /// the host's own.
+    pub fn follow(&mut self, ports: &Ports, changes: &[(Port, bool)], is_host: impl Fn(Protocol, u16) -> bool) {
         if !self.auto.follows_any() {
             return;
         }
-        let changed: HashSet<(Protocol, u16)> = changes.iter().map(|(port, _)| (port.protocol, port.number)).collect();
+        let mirrors = self.auto.mirrors_tcp;
+        let mirrored = changes.iter().filter(|_| mirrors).map(|(port, _)| (Protocol::Udp, port.number));
+        let changed: HashSet<(Protocol, u16)> =
+            changes.iter().map(|(port, _)| (port.protocol, port.number)).chain(mirrored).collect();
         for (protocol, number) in changed {
-            let families = [rnet_stack::Family::V4, rnet_stack::Family::V6];
-            let listens = families.map(|family| ports.contains(Port { protocol, family, number }));
+            let is_there = |protocol, family| ports.contains(Port { protocol, family, number });
+            let listens = [rnet_stack::Family::V4, rnet_stack::Family::V6].map(|family| {
+                is_there(protocol, family) || (mirrors && protocol == Protocol::Udp && is_there(Protocol::Tcp, family))
+            });
+            if self.open.get(&(protocol, number)).is_some_and(|open| open.listens == listens) {
+                continue;
+            }
             self.close(protocol, number);
-            if listens.contains(&true) {
-                self.open(protocol, number, |address| listens[usize::from(address.is_ipv6())]);
+            if listens.contains(&true) && !is_host(protocol, number) {
+                self.open(protocol, number, listens);
             }
         }
     }
 
     /// Opens a port at the host's addresses behind which something listens.
-    fn open(&mut self, protocol: Protocol, number: u16, listens: impl Fn(SocketAddr) -> bool) {
+    fn open(&mut self, protocol: Protocol, number: u16, listens: [bool; 2]) {
         let rules: Vec<Publish> = self.auto.rules(protocol, number).collect();
         let (_, others) = self.handle.rules();
         if others.iter().any(|(_, other)| rules.iter().any(|rule| rule.clash(other).is_some())) {
@@ -83,7 +105,7 @@ impl AutoPorts {
                 let to = ends(&self.network, rule).map(|ends| ends.to).collect();
                 let _ = self.handle.ask_each(std::iter::repeat(to), Worker::give_way);
             }
-            if let Err(error) = sockets.open_rule(&self.network, rule, RULE, |at| !listens(at)) {
+            if let Err(error) = sockets.open_rule(&self.network, rule, RULE, |at| !listens[usize::from(at.is_ipv6())]) {
                 if self.told.insert((protocol, number)) {
                     warn!("a port of the container is not opened by itself: {error}");
                 }
@@ -97,7 +119,7 @@ impl AutoPorts {
         match self.handle.open(sockets) {
             Ok(()) => {
                 info!("port {number}/{protocol} of the container is opened");
-                self.open.insert((protocol, number), opened);
+                self.open.insert((protocol, number), Open { at: opened, listens });
             }
             Err(error) => warn!("a port of the container is not opened by itself: {error}"),
         }
@@ -106,7 +128,7 @@ impl AutoPorts {
     fn close(&mut self, protocol: Protocol, number: u16) {
         if let Some(open) = self.open.remove(&(protocol, number)) {
             info!("port {number}/{protocol} of the container is closed");
-            let _ = self.handle.close(open.into_iter().map(|at| (protocol, at)));
+            let _ = self.handle.close(open.at.into_iter().map(|at| (protocol, at)));
         }
     }
 

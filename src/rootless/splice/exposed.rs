@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use mio::net::TcpListener;
 use mio::{Interest, Registry};
 use rnet_stack::Family;
+use slab::Slab;
 use socket2::{Domain, Socket, Type};
 use tracing::{debug, warn};
 
@@ -25,11 +26,19 @@ const ACCEPTS_A_TURN: usize = 64;
 /// How long nothing is accepted when the host is out of descriptors or memory.
 const PAUSE: Duration = Duration::from_millis(100);
 
+/// A listener inside.
+#[derive(Debug)]
+struct Listener {
+    socket: TcpListener,
+    port: Port,
+    to: SocketAddr,
+}
+
 /// The listeners inside.
 #[derive(Debug)]
 pub struct Listeners {
     rules: Vec<Expose>,
-    listeners: Vec<(TcpListener, SocketAddr)>,
+    listeners: Slab<Listener>,
     /// Those that may have connections waiting.
     ready: VecDeque<usize>,
     paused: Option<Instant>,
@@ -38,7 +47,7 @@ pub struct Listeners {
 impl Listeners {
     /// None yet.
     pub fn new(network: &Network) -> Listeners {
-        Listeners { rules: network.expose.clone(), listeners: Vec::new(), ready: VecDeque::new(), paused: None }
+        Listeners { rules: network.expose.clone(), listeners: Slab::new(), ready: VecDeque::new(), paused: None }
     }
 
     /// The host's end behind an exposed port.
@@ -47,12 +56,24 @@ impl Listeners {
         Some(SocketAddr::new(crate::agent::loopback(port.family), host))
     }
 
-    fn add(&mut self, socket: OwnedFd, to: SocketAddr, registry: &Registry) -> io::Result<()> {
-        let mut listener = TcpListener::from_std(Socket::from(socket).into());
-        let place = self.listeners.len();
-        registry.register(&mut listener, Source::Listener(place).token(), Interest::READABLE)?;
-        self.listeners.push((listener, to));
+    fn add(&mut self, port: Port, socket: OwnedFd, to: SocketAddr, registry: &Registry) -> io::Result<()> {
+        let mut socket = TcpListener::from_std(Socket::from(socket).into());
+        let place = self.listeners.vacant_entry();
+        registry.register(&mut socket, Source::Listener(place.key()).token(), Interest::READABLE)?;
+        place.insert(Listener { socket, port, to });
         Ok(())
+    }
+
+    /// Closes the listener of a port; the connections that came by it go on.
+    pub fn remove(&mut self, port: Port, registry: &Registry) {
+        self.listeners.retain(|_, listener| {
+            let stays = listener.port != port;
+            if !stays {
+                let _ = registry.deregister(&mut listener.socket);
+            }
+            stays
+        });
+        self.ready.retain(|place| self.listeners.contains(*place));
     }
 
     /// Notes that a listener has had an event.
@@ -76,8 +97,11 @@ impl Listeners {
         self.paused = None;
         for _ in 0..ACCEPTS_A_TURN {
             let Some(&place) = self.ready.front() else { return };
-            let Some((listener, to)) = self.listeners.get(place) else { return };
-            let client = match listener.accept() {
+            let Some(Listener { socket, to, .. }) = self.listeners.get(place) else {
+                self.ready.pop_front();
+                continue;
+            };
+            let client = match socket.accept() {
                 Ok((client, _)) => client,
                 Err(error) => match error.raw_os_error() {
                     Some(libc::EMFILE | libc::ENFILE | libc::ENOBUFS | libc::ENOMEM) => {
@@ -120,10 +144,14 @@ impl Listeners {
 impl Splicer {
     /// Serves an exposed port.
     pub(super) fn expose(&mut self, port: Port, socket: OwnedFd) {
-        let Some(to) = self.exposed.behind(port) else { return };
+        let to = match self.exposed.behind(port) {
+            Some(to) => to,
+            None if self.has_come(port) => SocketAddr::new(crate::agent::loopback(port.family), port.number),
+            None => return,
+        };
         let added = match port.protocol {
-            Protocol::Tcp => self.exposed.add(socket, to, self.poll.registry()),
-            Protocol::Udp => self.relay.add(socket, to, self.poll.registry()),
+            Protocol::Tcp => self.exposed.add(port, socket, to, self.poll.registry()),
+            Protocol::Udp => self.relay.add(port, socket, to, self.poll.registry()),
         };
         if let Err(error) = added {
             warn!(%error, "the exposed port {}/{} is lost", port.number, port.protocol);

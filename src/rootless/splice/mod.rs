@@ -7,6 +7,7 @@
 mod auto;
 mod entrance;
 mod exposed;
+mod host_ports;
 mod news;
 mod pair;
 mod pairs;

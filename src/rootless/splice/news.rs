@@ -39,6 +39,7 @@ impl Splicer {
                     self.exposed.clear();
                     self.relay.clear();
                     self.auto.clear();
+                    self.host_ports = None;
                     return self.change_gate(Change::All(Gate::Shut));
                 }
                 Err(Errno::EAGAIN) => return,
@@ -82,7 +83,9 @@ impl Splicer {
             let tcp = changes.iter().filter(|(port, _)| port.protocol == Protocol::Tcp).copied().collect();
             self.change_gate(Change::Ports(tcp));
         }
-        self.auto.follow(&self.knowledge.ports, &changes);
+        let host = self.host_ports.as_ref();
+        let is_host = |protocol, number| host.is_some_and(|host| host.exposes(protocol, number));
+        self.auto.follow(&self.knowledge.ports, &changes, is_host);
     }
 
     /// Lets clients in where connections can be made.

@@ -13,6 +13,7 @@ use slab::Slab;
 use tracing::debug;
 
 use super::token::Source;
+use crate::agent::Port;
 use crate::config::Network;
 
 /// How long a client is remembered that has been answered, and one that has not.
@@ -30,8 +31,9 @@ const DATAGRAM: usize = 65535;
 
 /// A socket inside.
 #[derive(Debug)]
-struct Port {
+struct Inside {
     socket: UdpSocket,
+    port: Port,
     to: SocketAddr,
 }
 
@@ -47,7 +49,7 @@ struct Client {
 /// All exposed UDP ports.
 #[derive(Debug)]
 pub struct Relay {
-    ports: Vec<Port>,
+    ports: Slab<Inside>,
     clients: Slab<Client>,
     by_name: HashMap<(usize, SocketAddr), usize>,
     most: usize,
@@ -61,22 +63,30 @@ impl Relay {
     /// None yet; as many clients as there may be mappings.
     pub fn new(network: &Network) -> Relay {
         Relay {
-            ports: Vec::new(),
+            ports: Slab::new(),
             clients: Slab::new(),
             by_name: HashMap::new(),
             most: network.limits.udp_mappings,
             ready: VecDeque::new(),
             look: None,
-            buffer: vec![0; if network.expose.is_empty() { 0 } else { DATAGRAM }],
+            buffer: vec![0; if network.expose.is_empty() && !network.auto_expose.follows_any() { 0 } else { DATAGRAM }],
         }
     }
 
     /// Serves a socket inside that leads to the host's end.
-    pub fn add(&mut self, socket: OwnedFd, to: SocketAddr, registry: &Registry) -> io::Result<()> {
-        let place = Source::Port(self.ports.len());
-        registry.register(&mut SourceFd(&socket.as_raw_fd()), place.token(), Interest::READABLE)?;
-        self.ports.push(Port { socket: socket.into(), to });
+    pub fn add(&mut self, port: Port, socket: OwnedFd, to: SocketAddr, registry: &Registry) -> io::Result<()> {
+        let place = self.ports.vacant_entry();
+        let token = Source::Port(place.key()).token();
+        registry.register(&mut SourceFd(&socket.as_raw_fd()), token, Interest::READABLE)?;
+        place.insert(Inside { socket: socket.into(), port, to });
         Ok(())
+    }
+
+    /// Closes the socket of a port, and those of its clients.
+    pub fn remove(&mut self, port: Port) {
+        self.ports.retain(|_, inside| inside.port != port);
+        self.clients.retain(|_, client| self.ports.contains(client.port));
+        self.by_name.retain(|_, place| self.clients.contains(*place));
     }
 
     /// Notes that a socket inside has had an event.

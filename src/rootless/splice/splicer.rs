@@ -17,6 +17,7 @@ use tracing::debug;
 use super::auto::AutoPorts;
 use super::entrance::{Entrance, Entry};
 use super::exposed::Listeners;
+use super::host_ports::HostPorts;
 use super::news::Knowledge;
 use super::pairs::Pairs;
 use super::relay::Relay;
@@ -30,8 +31,8 @@ use crate::rootless::resets::reset;
 
 const EVENTS: usize = 512;
 
-/// Bytes that count as one message: those of a bulk transfer are worth sleeping for.
-const PIECE: u64 = 16 << 10;
+/// Bytes that count as one message, so that a transfer is no conversation: what it brings next is more the later it is taken.
+const PIECE: u64 = 2 << 10;
 
 /// How long clients wait for the agent to make sockets before it is asked again.
 const STOCK_RETRY: Duration = Duration::from_millis(50);
@@ -49,6 +50,8 @@ pub struct Splicer {
     pub(super) auto: AutoPorts,
     pub(super) exposed: Listeners,
     pub(super) relay: Relay,
+    /// Those that follow what listens on the host.
+    pub(super) host_ports: Option<HostPorts>,
     /// Clients for whom the stock had no socket.
     waiting: Vec<Accepted>,
     /// Whom clients appear as, over IPv4 and IPv6.
@@ -80,6 +83,7 @@ impl Splicer {
             auto: AutoPorts::new(network, handle.clone()),
             exposed: Listeners::new(network),
             relay: Relay::new(network),
+            host_ports: HostPorts::new(network),
             handle,
             waiting: Vec::new(),
             spare: Vec::new(),
@@ -127,6 +131,7 @@ impl Splicer {
                 }
             }
             let now = Instant::now();
+            self.follow_host(now);
             self.exposed.turn(&mut self.pairs, self.poll.registry());
             self.relay.turn(now, self.poll.registry());
             self.pairs.turn();
@@ -157,7 +162,9 @@ impl Splicer {
     fn delay(&self) -> Option<Duration> {
         let now = Instant::now();
         let waiting = (!self.waiting.is_empty()).then_some(STOCK_RETRY);
-        [self.pairs.delay(now), self.exposed.delay(now), self.relay.delay(now), waiting].into_iter().flatten().min()
+        let host = self.host_ports.as_ref().filter(|_| self.agent.is_some()).map(|host| host.delay(now));
+        let delays = [self.pairs.delay(now), self.exposed.delay(now), self.relay.delay(now), waiting, host];
+        delays.into_iter().flatten().min()
     }
 
     /// Takes what the workers have handed over.
@@ -194,7 +201,11 @@ impl Splicer {
         let socket = Socket::from(socket);
         let name = self.names[usize::from(accepted.to.is_ipv6())];
         let named = name.map_or(Ok(()), |name| bind(&socket, name, port));
-        match named.and_then(|()| connect(socket, accepted.to)) {
+        let to = match name {
+            Some(name) if name.is_loopback() => SocketAddr::new(name, accepted.to.port()),
+            _ => accepted.to,
+        };
+        match named.and_then(|()| connect(socket, to)) {
             Ok(other) => {
                 let rule = Some(accepted.rule);
                 if let Err(error) = self.pairs.add(accepted.stream, other, rule, self.poll.registry()) {

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use rnet_stack::Family;
 
 use crate::agent::{Order, SOCKETS_A_PACKET};
-use crate::config::Network;
+use crate::config::{Network, Splice};
 
 /// Sockets of each family that are kept at first, and at the most: twice as many whenever there were too few.
 const TARGET_MIN: usize = 16;
@@ -36,12 +36,14 @@ struct Shelf {
 pub struct Stock([Shelf; 2]);
 
 impl Stock {
-    /// Nothing yet; nothing is ordered in families that the container does not have.
+    /// Nothing yet; nothing is ordered in families that the container does not have, or where nothing is to be spliced.
     pub fn new(network: &Network, descriptors: u64) -> Stock {
         let target = TARGET_MIN.min(usize::try_from(descriptors / SHARE).unwrap_or(TARGET_MIN)).max(2);
         let shelf =
             |family, has: bool| Shelf { family, sockets: Vec::new(), ordered: 0, target, barred: !has, paused: None };
-        Stock([shelf(Family::V4, network.ipv4.is_some()), shelf(Family::V6, network.ipv6.is_some())])
+        let splices = network.link.splice == Splice::On;
+        let has = [network.ipv4.is_some(), network.ipv6.is_some()].map(|has| has && splices);
+        Stock([shelf(Family::V4, has[0]), shelf(Family::V6, has[1])])
     }
 
     /// Takes a socket.

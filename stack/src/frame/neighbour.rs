@@ -36,6 +36,9 @@ const PREFIX_AUTONOMOUS: u8 = 0x40;
 /// The only prefix length from which an Ethernet interface makes addresses (RFC 4862 section 5.5.3 d, RFC 2464).
 const SLAAC_PREFIX_LEN: u8 = 64;
 
+/// DNS servers for which the option has room (RFC 8106 section 5.1): its length is a byte of eight bytes.
+const SERVERS_MAX: usize = 127;
+
 /// Whether a neighbour advertisement answers somebody.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Solicited {
@@ -52,8 +55,8 @@ pub struct RouterAdvertisement<'a> {
     pub mac: MacAddr,
     /// How long this is a default router, seconds.
     pub router_lifetime: u16,
-    /// The link's MTU, bytes.
-    pub mtu: u32,
+    /// The link's MTU, bytes, if it is told.
+    pub mtu: Option<u32>,
     /// The prefix on the link; bits behind `prefix_len` are zero.
     pub prefix: Ipv6Addr,
     /// Length of the prefix, bits.
@@ -62,8 +65,8 @@ pub struct RouterAdvertisement<'a> {
     pub valid_lifetime: u32,
     /// How long addresses made from it are preferred, seconds.
     pub preferred_lifetime: u32,
-    /// The recursive DNS server, if there is one.
-    pub dns: Option<Ipv6Addr>,
+    /// The recursive DNS servers; those that their option has room for are told.
+    pub dns: &'a [Ipv6Addr],
     /// Domains to search, in wire format (RFC 1035 section 3.1), may be empty.
     pub search: &'a [u8],
     /// How long `dns` and `search` are valid, seconds.
@@ -111,8 +114,10 @@ pub fn router_advertisement(
     // Reachable time and retransmission timer: unspecified.
     let mut body = vec![0; 8];
     link_layer_option(&mut body, OPTION_SOURCE_LINK_LAYER, says.mac);
-    body.extend_from_slice(&[OPTION_MTU, 1, 0, 0]);
-    body.extend_from_slice(&says.mtu.to_be_bytes());
+    if let Some(mtu) = says.mtu {
+        body.extend_from_slice(&[OPTION_MTU, 1, 0, 0]);
+        body.extend_from_slice(&mtu.to_be_bytes());
+    }
 
     let autonomous = if says.prefix_len == SLAAC_PREFIX_LEN { PREFIX_AUTONOMOUS } else { 0 };
     body.extend_from_slice(&[OPTION_PREFIX, 4, says.prefix_len, PREFIX_ON_LINK | autonomous]);
@@ -121,10 +126,11 @@ pub fn router_advertisement(
     body.extend_from_slice(&[0; 4]);
     body.extend_from_slice(&says.prefix.octets());
 
-    if let Some(dns) = says.dns {
-        body.extend_from_slice(&[OPTION_RDNSS, 3, 0, 0]);
+    let servers = says.dns.get(..says.dns.len().min(SERVERS_MAX)).unwrap_or_default();
+    if !servers.is_empty() {
+        body.extend_from_slice(&[OPTION_RDNSS, 1 + 2 * servers.len() as u8, 0, 0]);
         body.extend_from_slice(&says.dns_lifetime.to_be_bytes());
-        body.extend_from_slice(&dns.octets());
+        servers.iter().for_each(|server| body.extend_from_slice(&server.octets()));
     }
     search_option(&mut body, says);
 

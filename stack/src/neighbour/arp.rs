@@ -12,7 +12,7 @@ pub(super) fn answer(config: &LinkConfig, packet: &ArpPacket) -> Option<Vec<u8>>
         return None;
     }
     let target = packet.target_ip;
-    let own = target == v4.gateway || target == v4.dns;
+    let own = target == v4.gateway || Some(target) == v4.dns;
     let answers = match config.answer {
         Answer::Own => own,
         // An announcement tells and doesn't ask. A probe (its sender is unspecified) asks whether the address is free, and

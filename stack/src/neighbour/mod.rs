@@ -12,7 +12,7 @@ mod ndp;
 
 use std::net::IpAddr;
 
-pub use config::{Answer, LinkConfig, LinkV4, LinkV6};
+pub use config::{Answer, ClientName, LinkConfig, LinkV4, LinkV6, Offers};
 pub use ndp::{ADVERTISE_INTERVAL, LINK_LOCAL};
 
 use crate::frame::{ArpPacket, IcmpMessage, IpPacket, MacAddr, Transport, UdpDatagram};
@@ -57,7 +57,8 @@ impl Link {
                     || self.config.ipv4.as_ref().is_some_and(|v4| dst == v4.gateway || dst == v4.broadcast())
             }
             (IpAddr::V6(dst), DHCPV6_SERVER_PORT) => {
-                dst.is_multicast() || dst == LINK_LOCAL || self.config.ipv6.as_ref().is_some_and(|v6| dst == v6.gateway)
+                dst.is_multicast()
+                    || self.config.ipv6.as_ref().is_some_and(|v6| dst == v6.gateway || dst == v6.link_local)
             }
             _ => false,
         }
@@ -70,6 +71,8 @@ impl Link {
             return None;
         }
         match packet.src {
+            IpAddr::V4(_) if !self.config.offers.dhcpv4 => None,
+            IpAddr::V6(_) if !self.config.offers.dhcpv6 => None,
             IpAddr::V4(src) => dhcpv4::answer(&self.config, &self.search, src, datagram),
             IpAddr::V6(src) => dhcpv6::answer(&self.config, &self.search, src_mac, src, datagram),
         }

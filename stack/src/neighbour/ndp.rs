@@ -11,7 +11,7 @@ use crate::{
     },
 };
 
-/// The link-local address of the link's other end; router advertisements must come from one (RFC 4861 section 6.1.2).
+/// The usual link-local address of the link's other end; router advertisements must come from one (RFC 4861 section 6.1.2).
 pub const LINK_LOCAL: Ipv6Addr = Ipv6Addr::new(0xfe80, 0, 0, 0, 0, 0, 0, 2);
 /// How often a router advertisement is sent unasked, a third of its lifetime (RFC 4861 section 6.2.1).
 pub const ADVERTISE_INTERVAL: Duration = Duration::from_secs(600);
@@ -46,6 +46,7 @@ pub(super) fn answer(config: &LinkConfig, search: &[u8], question: &Question<'_>
         return None;
     }
     match question.message.kind {
+        _ if !config.offers.ndp => None,
         ROUTER_SOLICITATION => solicited_router(config, v6, search, question),
         NEIGHBOUR_SOLICITATION => solicited_neighbour(config, v6, question),
         _ => None,
@@ -54,7 +55,8 @@ pub(super) fn answer(config: &LinkConfig, search: &[u8], question: &Question<'_>
 
 /// A router advertisement to all nodes.
 pub(super) fn advertise(config: &LinkConfig, search: &[u8]) -> Option<Vec<u8>> {
-    advertisement(config, config.ipv6.as_ref()?, search, ALL_NODES_MAC, ALL_NODES)
+    let v6 = config.ipv6.as_ref().filter(|_| config.offers.ndp)?;
+    advertisement(config, v6, search, ALL_NODES_MAC, ALL_NODES)
 }
 
 fn solicited_router(config: &LinkConfig, v6: &LinkV6, search: &[u8], question: &Question<'_>) -> Option<Vec<u8>> {
@@ -69,7 +71,7 @@ fn solicited_neighbour(config: &LinkConfig, v6: &LinkV6, question: &Question<'_>
     let (target, options) = question.message.body.split_first_chunk::<16>()?;
     let target = Ipv6Addr::from(*target);
     let options = Options::parse(options)?;
-    let own = target == LINK_LOCAL || target == v6.gateway || target == v6.dns;
+    let own = target == v6.link_local || target == v6.gateway || Some(target) == v6.dns;
     if target == v6.address || target.is_multicast() {
         return None;
     }
@@ -102,19 +104,23 @@ fn anyone(address: Ipv6Addr) -> bool {
 }
 
 fn advertisement(config: &LinkConfig, v6: &LinkV6, search: &[u8], dst_mac: MacAddr, dst: Ipv6Addr) -> Option<Vec<u8>> {
+    if !config.offers.advertisements {
+        return None;
+    }
+    let dns: Vec<Ipv6Addr> = config.dns6().collect();
     let says = RouterAdvertisement {
         mac: config.mac,
         router_lifetime: ROUTER_LIFETIME_SECS,
-        mtu: u32::from(config.mtu),
+        mtu: config.offers.mtu.then_some(u32::from(config.mtu)),
         prefix: v6.subnet(),
         prefix_len: v6.prefix,
         valid_lifetime: VALID_LIFETIME_SECS,
         preferred_lifetime: PREFERRED_LIFETIME_SECS,
-        dns: config.hands_out_dns.then_some(v6.dns),
+        dns: &dns,
         search,
         dns_lifetime: u32::from(ROUTER_LIFETIME_SECS),
     };
-    router_advertisement(Ethernet { src: config.mac, dst: dst_mac }, LINK_LOCAL, dst, &says).ok()
+    router_advertisement(Ethernet { src: config.mac, dst: dst_mac }, v6.link_local, dst, &says).ok()
 }
 
 /// ff02::1:ff00:0/104 (RFC 4291 section 2.7.1).

@@ -1,11 +1,11 @@
 //! Where a flow from the container may go, decided before it is admitted, and what a host address looks like inside.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
-use crate::config::{Config, DnsService};
+use crate::config::{Config, DnsService, Mapping};
 use crate::edge::Family;
 use crate::event::DropReason;
-use crate::neighbour::{Answer, LINK_LOCAL};
+use crate::neighbour::Answer;
 
 /// What is to be done with a flow to a destination.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -23,15 +23,20 @@ pub enum Verdict {
 }
 
 const DNS_PORT: u16 = 53;
+/// RFC 7858.
+const DNS_TLS_PORT: u16 = 853;
 
 /// Judges a TCP or UDP destination.
 pub fn outbound(config: &Config, to: IpAddr, port: u16) -> Verdict {
-    if is_dns_address(config, to) {
+    if is_dns_address(config, to) && (port == DNS_PORT || config.mapping.is_none()) {
         return match config.dns {
             DnsService::Edge if port == DNS_PORT => Verdict::Dns,
             DnsService::Silent if port == DNS_PORT => Verdict::Drop(DropReason::NoDns),
             _ => Verdict::Refuse,
         };
+    }
+    if let Some(mapping) = &config.mapping {
+        return mapped(config, mapping, to, port);
     }
     if is_gateway(config, to) {
         return if config.host_loopback {
@@ -46,37 +51,101 @@ pub fn outbound(config: &Config, to: IpAddr, port: u16) -> Verdict {
     }
 }
 
+/// Judges a destination in a container that has the host's own addresses.
+fn mapped(config: &Config, mapping: &Mapping, to: IpAddr, port: u16) -> Verdict {
+    let family = Family::of(to);
+    let host = if port == DNS_TLS_PORT && is_dns_address(config, to) {
+        mapping.resolver(family)
+    } else if mapping.loopback(family) == Some(to) {
+        Some(loopback(family))
+    } else if mapping.shadowed(family) == Some(to) {
+        guest(config, family)
+    } else {
+        None
+    };
+    if let Some(host) = host {
+        return Verdict::Forward(SocketAddr::new(host, port));
+    }
+    match (unusable(config, to), to) {
+        (Some(_), IpAddr::V6(ip)) if ip.is_unicast_link_local() && mapping.scope != 0 => {
+            Verdict::Forward(SocketAddr::V6(SocketAddrV6::new(ip, port, 0, mapping.scope)))
+        }
+        (Some(reason), _) => Verdict::Drop(reason),
+        (None, _) => Verdict::Forward(SocketAddr::new(to, port)),
+    }
+}
+
 /// Whether the link itself answers at this address.
 pub fn is_own(config: &Config, to: IpAddr) -> bool {
-    is_gateway(config, to) || is_dns_address(config, to)
+    match &config.mapping {
+        None => is_gateway(config, to) || is_dns_address(config, to),
+        Some(mapping) => mapping.loopback(Family::of(to)) == Some(to) || is_dns_address(config, to),
+    }
 }
 
 /// What the sender of a datagram that came to a host socket is called inside; `None` when nothing from it may enter.
 pub fn inbound(config: &Config, from: SocketAddr, family: Family) -> Option<SocketAddr> {
     let ip = from.ip().to_canonical();
-    if ip.is_loopback() {
-        let gateway = match family {
-            Family::V4 => config.gateway4().map(IpAddr::V4),
-            Family::V6 => config.gateway6().map(IpAddr::V6),
-        };
-        return gateway.filter(|_| config.host_loopback).map(|gateway| SocketAddr::new(gateway, from.port()));
-    }
-    (Family::of(ip) == family).then(|| SocketAddr::new(ip, from.port()))
+    let named = match &config.mapping {
+        Some(mapping) if ip.is_loopback() => mapping.loopback(family),
+        Some(mapping) if Some(ip) == guest(config, family) => mapping.shadowed(family),
+        None if ip.is_loopback() => {
+            let gateway = match family {
+                Family::V4 => config.gateway4().map(IpAddr::V4),
+                Family::V6 => config.gateway6().map(IpAddr::V6),
+            };
+            gateway.filter(|_| config.host_loopback)
+        }
+        _ => Some(ip).filter(|ip| Family::of(*ip) == family),
+    };
+    named.map(|ip| SocketAddr::new(ip, from.port()))
 }
 
 /// What a client of a published port is called inside: itself where the container can answer it over the link's gateway,
 /// else the gateway. `None` where the link has no such family as the container's address `guest`.
 pub fn client(config: &Config, from: SocketAddr, guest: IpAddr) -> Option<SocketAddr> {
     let family = Family::of(guest);
-    let gateway = match family {
-        Family::V4 => IpAddr::V4(config.gateway4()?),
-        Family::V6 => IpAddr::V6(config.gateway6()?),
+    let gateway = match (family, &config.mapping) {
+        (Family::V4, _) => IpAddr::V4(config.gateway4()?),
+        (Family::V6, None) => IpAddr::V6(config.gateway6()?),
+        // The router's address may be a real machine's; the link's own is nobody else's.
+        (Family::V6, Some(_)) => IpAddr::V6(config.link.ipv6.as_ref()?.link_local),
     };
     let ip = from.ip().to_canonical();
-    // The container looks for its neighbours on the link itself, where only the link answers.
-    let own = ip == guest || is_own(config, ip) || (config.link.answer == Answer::Own && is_neighbour(config, ip));
+    if let Some(mapping) = &config.mapping {
+        let host = if ip == loopback(family) {
+            mapping.loopback(family)
+        } else if ip == guest {
+            mapping.shadowed(family).or(mapping.loopback(family))
+        } else {
+            None
+        };
+        if let Some(host) = host {
+            return Some(SocketAddr::new(host, from.port()));
+        }
+    }
+    let own = match &config.mapping {
+        // A machine may well have an address that stands for the host.
+        Some(_) => false,
+        // The container looks for its neighbours on the link itself, where only the link answers.
+        None => is_own(config, ip) || (config.link.answer == Answer::Own && is_neighbour(config, ip)),
+    };
+    let own = own || ip == guest;
     let known = Family::of(ip) == family && !own && unusable(config, ip).is_none();
     Some(SocketAddr::new(if known { ip } else { gateway }, from.port()))
+}
+
+/// Whether what the container sends to a client by this name goes there by itself.
+pub fn leads_to(config: &Config, name: SocketAddr) -> bool {
+    outbound(config, name.ip(), name.port()) == Verdict::Forward(name)
+}
+
+/// The container's own address.
+fn guest(config: &Config, family: Family) -> Option<IpAddr> {
+    match family {
+        Family::V4 => config.link.ipv4.as_ref().map(|v4| IpAddr::V4(v4.address)),
+        Family::V6 => config.link.ipv6.as_ref().map(|v6| IpAddr::V6(v6.address)),
+    }
 }
 
 /// Whether an address is of the container's subnet.
@@ -96,23 +165,23 @@ fn is_neighbour(config: &Config, ip: IpAddr) -> bool {
 /// The link's name server in this family, as a query's answer comes from it.
 pub fn dns_server(config: &Config, family: Family) -> Option<SocketAddr> {
     let ip = match family {
-        Family::V4 => IpAddr::V4(config.link.ipv4.as_ref()?.dns),
-        Family::V6 => IpAddr::V6(config.link.ipv6.as_ref()?.dns),
+        Family::V4 => IpAddr::V4(config.link.ipv4.as_ref()?.dns?),
+        Family::V6 => IpAddr::V6(config.link.ipv6.as_ref()?.dns?),
     };
     Some(SocketAddr::new(ip, DNS_PORT))
 }
 
 fn is_dns_address(config: &Config, to: IpAddr) -> bool {
     match to {
-        IpAddr::V4(to) => config.link.ipv4.as_ref().is_some_and(|v4| v4.dns == to),
-        IpAddr::V6(to) => config.link.ipv6.as_ref().is_some_and(|v6| v6.dns == to),
+        IpAddr::V4(to) => config.link.ipv4.as_ref().is_some_and(|v4| v4.dns == Some(to)),
+        IpAddr::V6(to) => config.link.ipv6.as_ref().is_some_and(|v6| v6.dns == Some(to)),
     }
 }
 
 fn is_gateway(config: &Config, to: IpAddr) -> bool {
     match to {
         IpAddr::V4(to) => config.gateway4() == Some(to),
-        IpAddr::V6(to) => config.gateway6() == Some(to) || (config.link.ipv6.is_some() && to == LINK_LOCAL),
+        IpAddr::V6(to) => config.link.ipv6.as_ref().is_some_and(|v6| to == v6.gateway || to == v6.link_local),
     }
 }
 

@@ -23,7 +23,8 @@ impl<M: RingMemory> Stack<M> {
         edge: &mut E,
     ) -> Option<FlowId> {
         let client = policy::client(&self.config, client, to.ip())?;
-        let key = FlowKey { guest: to.ip(), guest_port: to.port(), remote: client.ip(), remote_port: client.port() };
+        let guest = self.wire.guest_for(client.ip(), to.ip());
+        let key = FlowKey { guest, guest_port: to.port(), remote: client.ip(), remote_port: client.port() };
         self.tcp.accept(now, key, &mut self.counters, edge)
     }
 

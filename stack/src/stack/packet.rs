@@ -44,6 +44,7 @@ impl<M: RingMemory> Stack<M> {
         offload: Offload,
         edge: &mut E,
     ) -> Result<(), Declined> {
+        self.is_carried(packet)?;
         match &packet.transport {
             Transport::Tcp(segment) => self.segment(now, packet, segment, edge),
             Transport::Udp(datagram) => self.datagram(now, mac, packet, datagram, offload, edge),
@@ -60,6 +61,19 @@ impl<M: RingMemory> Stack<M> {
             }
             Transport::Other(_) => Err(DropReason::Protocol.into()),
         }
+    }
+
+    /// Refuses what is switched off. DHCP is none of UDP's, and neighbour discovery none of ping's.
+    fn is_carried(&self, packet: &IpPacket<'_>) -> Result<(), DropReason> {
+        let transports = &self.config.transports;
+        let is_on = match &packet.transport {
+            Transport::Tcp(_) => transports.tcp,
+            Transport::Udp(datagram) => transports.udp || self.link.is_link_service(packet, datagram),
+            Transport::Icmpv4(_) => transports.icmp,
+            Transport::Icmpv6(message) => transports.icmp || matches!(message.kind, 133..=137),
+            Transport::Fragment(_) | Transport::Other(_) => true,
+        };
+        if is_on { Ok(()) } else { Err(DropReason::SwitchedOff) }
     }
 
     /// Says so when a packet may not travel on. The link itself is no hop away.
@@ -191,6 +205,9 @@ impl<M: RingMemory> Stack<M> {
                         return Err(Declined::Owned(lead));
                     }
                     self.advertise_at = Some(now + ADVERTISE_INTERVAL);
+                }
+                if let IpAddr::V6(src) = packet.src {
+                    self.wire.learn_link_local(src);
                 }
                 if let Some(reply) = self.link.handle_icmpv6(mac, packet, message) {
                     self.wire.send(reply, edge);

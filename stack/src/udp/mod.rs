@@ -201,11 +201,12 @@ impl UdpFlows {
         edge: &mut E,
     ) -> Result<(), DropReason> {
         let Some((key, mapping)) = self.mappings.get_mut(id.0) else { return Ok(()) };
-        let key = *key;
+        let mut key = *key;
         let from = if mapping.published {
-            let guest = SocketAddr::new(key.guest, key.port);
             let name = policy::client(config, from, key.guest).ok_or(DropReason::HostSource)?;
-            if key.via == Via::Direct && name.ip() == from.ip() {
+            key.guest = wire.guest_for(name.ip(), key.guest);
+            let guest = SocketAddr::new(key.guest, key.port);
+            if key.via == Via::Direct && name.ip() == from.ip() && policy::leads_to(config, name) {
                 name
             } else {
                 self.clients.admit(now, guest, (id, from), name).ok_or(DropReason::HostSource)?

@@ -2,8 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use rnet_stack::neighbour::{Answer, LinkConfig, LinkV4, LinkV6};
-use rnet_stack::{Config, DnsService, Limits, TimestampClock};
+use rnet_stack::neighbour::{Answer, ClientName, LINK_LOCAL, LinkConfig, LinkV4, LinkV6, Offers};
+use rnet_stack::{Config, DnsService, Limits, TimestampClock, Transports};
 
 use super::segment::{GUEST_MAC, LINK_MAC};
 
@@ -26,21 +26,28 @@ pub fn config(mtu: u16, limits: Limits) -> Config {
                 address: Ipv4Addr::new(10, 0, 2, 100),
                 prefix: 24,
                 gateway: Ipv4Addr::new(10, 0, 2, 2),
-                dns: Ipv4Addr::new(10, 0, 2, 3),
+                dns: Some(Ipv4Addr::new(10, 0, 2, 3)),
             }),
             ipv6: Some(LinkV6 {
                 address: Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 0x100),
                 prefix: 64,
                 gateway: Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 2),
-                dns: Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 3),
+                dns: Some(Ipv6Addr::new(0xfd00, 0, 0, 0, 0, 0, 0, 3)),
+                link_local: LINK_LOCAL,
             }),
             hands_out_dns: true,
+            resolvers: Vec::new(),
             search: Vec::new(),
             answer: Answer::Own,
+            lease: None,
+            offers: Offers::default(),
+            client_name: ClientName::default(),
         },
         guest_mac: GUEST_MAC,
         host_loopback: false,
         dns: DnsService::Edge,
+        mapping: None,
+        transports: Transports::default(),
         limits,
         timestamps: TimestampClock::default(),
         seed: 1,

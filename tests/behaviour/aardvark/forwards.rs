@@ -8,6 +8,7 @@ rnets!(
     silence_for_a_containers_own_servers,
     a_containers_second_server,
     failures_are_told,
+    failures_are_logged_seldom,
     what_servers_say_is_passed_on,
     resolv_conf_is_followed,
     no_resolv_conf,
@@ -63,11 +64,32 @@ fn failures_are_told(room: &Room) {
         let out = room.dig(from, &format!("@{gateway} www.example")).stdout;
         assert!(out.contains("SERVFAIL") && out.contains("EDE: 23"), "{out}");
     }
-    room.bed.resolv_conf("nameserver 127.0.1.9\n# nothing but this\n");
+}
+
+/// To syslog, which the test is.
+fn failures_are_logged_seldom(room: &Room) {
+    room.bed.resolv_conf("nameserver 127.0.1.9\n");
+    room.write("net", NET);
+    let lines = room.python(
+        "import subprocess\n\
+         os.makedirs('/tmp/dev'); subprocess.check_call(['cp', '-a', '/dev/null', '/tmp/dev/'])\n\
+         log = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM); log.bind('/tmp/dev/log'); log.settimeout(1)\n\
+         start = 'mount --bind /tmp/dev /dev; exec rnet aardvark-dns --config /tmp/names -p 53 run'\n\
+         subprocess.check_call(['unshare', '--mount', 'sh', '-ec', start])\n\
+         sock = client('10.0.0.2')\n\
+         for n in range(200): equal(asked(sock, query(f'x{n}.example')).rcode, SERVFAIL)\n\
+         try:\n    \
+             while True: print(log.recv(2000).decode())\n\
+         except TimeoutError: pass\n",
+    );
+    room.bed.note_processes();
+    let failures: Vec<&str> = lines.lines().filter(|line| line.contains("queries get no answer")).collect();
+    assert_eq!(failures.len(), 1, "{lines}");
+    assert!(failures[0].starts_with(&format!("<14>aardvark-dns[{}]: ", room.pid())), "{lines}");
+    assert!(lines.lines().count() < 5, "{lines}");
 }
 
 fn what_servers_say_is_passed_on(room: &Room) {
-    room.root("mkdir -p /mnt/x");
     room.bed.names_server(
         Side::Host,
         "serve('127.0.1.1', lambda message, via: [answer(message, rcode=REFUSED if b'short' in message else NXDOMAIN, authority=[soa()])])",

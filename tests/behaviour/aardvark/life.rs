@@ -142,8 +142,12 @@ fn for_people(room: &Room) {
     let out = server.wait(Duration::from_secs(5));
     out.assert_code(0);
     assert_eq!(room.root(&format!("ls {DIRECTORY}")), "net");
-    room.bed.rnet(&["dns", "serve", "-c", DIRECTORY, "--no-forward", "--search-domain", "test", "--background"]).ok();
+    // The directory is meant that is called so where the server is started.
+    room.root("cd /tmp; rnet dns serve -c ./names --no-forward --search-domain test --background");
     room.bed.note_processes();
+    room.write("net", &format!("{NET}ab 10.0.0.3  two\n"));
+    room.reload();
+    room.eventually(|| room.short("10.0.0.2", "@10.0.0.1 two"), "10.0.0.3");
     assert_eq!(room.short("10.0.0.2", "@10.0.0.1 one.test"), "10.0.0.2");
     assert_eq!(room.status("10.0.0.2", "@10.0.0.1 www.example"), "NXDOMAIN 0");
     let help = room.bed.rnet(&["dns", "serve", "--help"]).ok();

@@ -21,12 +21,14 @@ mod clean;
 mod cmd;
 mod join;
 mod name_servers;
+mod podman;
 mod process;
 mod servers;
 mod terminal;
 
 pub use address::*;
 pub use cmd::{Cmd, Side};
+pub use podman::{Podman, Programs};
 pub use process::{Out, Proc, eventually};
 pub use servers::port;
 pub use terminal::Terminal;
@@ -38,6 +40,15 @@ pub enum User {
     Root,
     /// The unprivileged user that `tests/setup` makes.
     Plain,
+}
+
+/// Whose programs the bed has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum System {
+    /// The machine's own.
+    Own,
+    /// Those of the Debian 13 that `tests/debian13` has made, with the machine's users.
+    Debian13,
 }
 
 /// An account as /etc/passwd has it.
@@ -52,6 +63,7 @@ pub struct Account {
 /// A host, a world, and a user who runs rnet on the host.
 pub struct Bed {
     pub user: User,
+    pub system: System,
     account: Account,
     init: Child,
     _pipe: ChildStdin,
@@ -91,23 +103,67 @@ macro_rules! only {
     )*};
 }
 
+/// Makes each function `name(bed: &Bed)` two tests of the unprivileged user, `name::as_user` and `name::on_debian_13`.
+macro_rules! both_systems {
+    ($($name:ident),* $(,)?) => {$(
+        mod $name {
+            #[test]
+            fn as_user() {
+                $crate::bed::Bed::with($crate::bed::User::Plain, super::$name);
+            }
+            #[test]
+            fn on_debian_13() {
+                $crate::bed::Bed::on($crate::bed::System::Debian13, $crate::bed::User::Plain, super::$name);
+            }
+        }
+    )*};
+}
+
+/// Makes each function `name(bed: &Bed)` one test, `name::as_user`, of the unprivileged user on Debian 13.
+macro_rules! debian_13 {
+    ($($name:ident),* $(,)?) => {$(
+        mod $name {
+            #[test]
+            fn as_user() {
+                $crate::bed::Bed::on($crate::bed::System::Debian13, $crate::bed::User::Plain, super::$name);
+            }
+        }
+    )*};
+}
+
 impl Bed {
     /// Runs one test in a new bed and checks afterwards that nothing is left in it.
     pub fn with(user: User, test: fn(&Bed)) {
-        let bed = Bed::new(user);
+        Bed::on(System::Own, user, test);
+    }
+
+    /// The same with the programs of another system.
+    pub fn on(system: System, user: User, test: fn(&Bed)) {
+        let bed = Bed::new(system, user);
         test(&bed);
         bed.finish();
     }
 
     /// A new machine with addresses, routes and name servers, and nothing running.
-    fn new(user: User) -> Bed {
+    fn new(system: System, user: User) -> Bed {
         assert!(nix::unistd::geteuid().is_root(), "the tests make network namespaces: run them as root (tests/run)");
         let account = account(if user == User::Root { "root" } else { "rnettest" });
         let program = std::env::var("RNET_TEST_BIN").unwrap_or_else(|_| env!("CARGO_BIN_EXE_rnet").into());
         assert!(Path::new(&program).is_file(), "{program}: not a file");
 
+        let tree = match system {
+            System::Own => "",
+            System::Debian13 => {
+                assert!(
+                    Path::new(DEBIAN_13).join(".complete").is_file(),
+                    "there is no {DEBIAN_13}: run tests/setup first"
+                );
+                DEBIAN_13
+            }
+        };
+
         let mut command = Command::new("/bin/sh");
-        command.arg("-c").arg(include_str!("init.sh")).env_clear().env("PATH", PATH);
+        command.arg("-c").arg(include_str!("init.sh")).env_clear().env("PATH", PATH).env("TREE", tree);
         command.env("RNET", program).env("USER_UID", account.uid.to_string()).env("USER_GID", account.gid.to_string());
         command
             .env("USER_HOME", &account.home)
@@ -123,6 +179,7 @@ impl Bed {
         let host = join::Namespaces::of(init.id());
         let bed = Bed {
             user,
+            system,
             account,
             init,
             _pipe: pipe,
@@ -245,6 +302,9 @@ impl Drop for Bed {
 
 /// The search path inside the bed: rnet comes first.
 const PATH: &str = "/mnt/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// Where `tests/debian13` makes its system.
+const DEBIAN_13: &str = "/var/lib/rnettest/debian-13";
 
 /// How long a command may take that should be done at once.
 const LIMIT: Duration = Duration::from_secs(30);

@@ -7,9 +7,11 @@ use serde_json::{Value, json};
 use super::room::{DIRECTORY, Room, error_of, network, on};
 use crate::bed::{Bed, eventually};
 
-only!(Root as_root: containers_find_each_other, update, a_server_that_cannot_start, forwarding_to_itself);
+only!(Root as_root: containers_find_each_other, rnet_finds_them, update, update_with_rnet, a_server_that_cannot_start, forwarding_to_itself);
 
 const AARDVARK: &str = "/usr/lib/podman/aardvark-dns";
+/// Where there is none rnet is the server itself.
+const NONE: &str = "/usr/lib/podman/no-such-server";
 
 fn named(id: &str, host: usize) -> Value {
     let mut net = network(0);
@@ -19,8 +21,8 @@ fn named(id: &str, host: usize) -> Value {
     input
 }
 
-fn setup(room: &Room<'_>, name: &str, input: &Value) {
-    room.netavark(&["-a", AARDVARK, "setup", &format!("/run/netns/{name}")], input).ok();
+fn setup(room: &Room<'_>, server: &str, name: &str, input: &Value) {
+    room.netavark(&["-a", server, "setup", &format!("/run/netns/{name}")], input).ok();
 }
 
 fn file(room: &Room<'_>) -> String {
@@ -28,45 +30,59 @@ fn file(room: &Room<'_>) -> String {
 }
 
 fn containers_find_each_other(bed: &Bed) {
-    let room = Room::new(bed);
+    find_each_other(&Room::new(bed), AARDVARK);
+}
+
+fn rnet_finds_them(bed: &Bed) {
+    find_each_other(&Room::new(bed), NONE);
+}
+
+fn find_each_other(room: &Room<'_>, server: &str) {
     for (name, host) in [("c1", 2), ("c2", 3)] {
         room.container(name);
-        setup(&room, name, &named(&name[1..], host));
+        setup(room, server, name, &named(&name[1..], host));
     }
     assert_eq!(
-        file(&room),
+        file(room),
         "10.90.0.1,fd00:90::1\n1 10.90.0.2 fd00:90::2 name-1,alias1\n2 10.90.0.3 fd00:90::3 name-2,alias2"
     );
     for query in ["name-2", "alias2.dns.podman"] {
         let answer = || room.inside("c1", &format!("dig +short +time=1 +tries=1 {query} @10.90.0.1")).output().stdout;
         assert!(eventually(Duration::from_secs(5), || answer() == "10.90.0.3\n"), "{query}: {}", answer());
     }
-    room.netavark(&["-a", AARDVARK, "teardown", "/run/netns/c2"], &named("2", 3)).ok();
-    assert_eq!(file(&room), "10.90.0.1,fd00:90::1\n1 10.90.0.2 fd00:90::2 name-1,alias1");
-    room.netavark(&["-a", AARDVARK, "teardown", "/run/netns/c1"], &named("1", 2)).ok();
-    room.netavark(&["-a", AARDVARK, "teardown", "/run/netns/c1"], &named("1", 2)).ok();
+    room.netavark(&["-a", server, "teardown", "/run/netns/c2"], &named("2", 3)).ok();
+    assert_eq!(file(room), "10.90.0.1,fd00:90::1\n1 10.90.0.2 fd00:90::2 name-1,alias1");
+    room.netavark(&["-a", server, "teardown", "/run/netns/c1"], &named("1", 2)).ok();
+    room.netavark(&["-a", server, "teardown", "/run/netns/c1"], &named("1", 2)).ok();
     // The server ends by itself when no network is left; the bed would find it otherwise.
     room.assert_clean();
 }
 
 fn update(bed: &Bed) {
-    let room = Room::new(bed);
+    change_servers(&Room::new(bed), AARDVARK);
+}
+
+fn update_with_rnet(bed: &Bed) {
+    change_servers(&Room::new(bed), NONE);
+}
+
+fn change_servers(room: &Room<'_>, server: &str) {
     room.container("c1");
-    setup(&room, "c1", &named("1", 2));
+    setup(room, server, "c1", &named("1", 2));
     let pid = room.root(&format!("cat {DIRECTORY}/aardvark-dns/aardvark.pid"));
     let update = |network: &str, servers: &[&str]| {
-        let mut arguments = vec!["-a", AARDVARK, "update", network];
+        let mut arguments = vec!["-a", server, "update", network];
         servers.iter().for_each(|servers| arguments.extend(["--network-dns-servers", servers]));
         room.netavark(&arguments, &json!(null)).ok()
     };
     assert_eq!(update("net0", &["8.8.8.8,1.1.1.1"]), "");
-    assert!(file(&room).starts_with("10.90.0.1,fd00:90::1 8.8.8.8,1.1.1.1\n1 "), "{}", file(&room));
+    assert!(file(room).starts_with("10.90.0.1,fd00:90::1 8.8.8.8,1.1.1.1\n1 "), "{}", file(room));
     assert_eq!(update("net0", &[""]), "");
-    assert!(file(&room).starts_with("10.90.0.1,fd00:90::1\n1 "), "{}", file(&room));
+    assert!(file(room).starts_with("10.90.0.1,fd00:90::1\n1 "), "{}", file(room));
     assert_eq!(update("unknown", &["8.8.8.8"]), "");
     assert_eq!(room.root(&format!("cat {DIRECTORY}/aardvark-dns/aardvark.pid")), pid);
     assert!(room.root(&format!("cat /proc/{pid}/cmdline | tr '\\0' ' '")).contains("aardvark-dns -p 53 run"));
-    room.netavark(&["-a", AARDVARK, "teardown", "/run/netns/c1"], &named("1", 2)).ok();
+    room.netavark(&["-a", server, "teardown", "/run/netns/c1"], &named("1", 2)).ok();
     room.assert_clean();
 }
 

@@ -3,6 +3,7 @@
 
 use std::fmt;
 use std::net::IpAddr;
+use std::rc::Rc;
 
 use crate::name::Name;
 
@@ -24,7 +25,7 @@ pub struct NetworkFile {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Container {
     /// Its id; several lines with the same id, also of several networks, are one container.
-    pub id: Box<str>,
+    pub id: Rc<str>,
     /// Its addresses on this network.
     pub addresses: Box<[IpAddr]>,
     /// What it is called; what is no domain name is left out.

@@ -3,7 +3,9 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::rc::Rc;
 
 use slab::Slab;
 
@@ -45,7 +47,7 @@ pub struct Containers {
     by_name: HashMap<Box<str>, NetworkId>,
     by_address: HashMap<IpAddr, Vec<Member>>,
     /// The lines of a container by its id.
-    by_id: HashMap<Box<str>, Vec<Member>>,
+    by_id: HashMap<Rc<str>, Vec<Member>>,
 }
 
 /// A container's line: the network and the number of the line.
@@ -108,17 +110,9 @@ impl Containers {
         for (line, container) in network.file.containers.iter().enumerate() {
             let member = Member { network: id, line };
             for address in &container.addresses {
-                let members = self.by_address.entry(*address).or_default();
-                if !members.contains(&member) {
-                    members.push(member);
-                }
+                add(&mut self.by_address, *address, member);
             }
-            match self.by_id.get_mut(&container.id) {
-                Some(members) => members.push(member),
-                None => {
-                    self.by_id.insert(container.id.clone(), vec![member]);
-                }
-            }
+            add(&mut self.by_id, Rc::clone(&container.id), member);
         }
         id
     }
@@ -171,7 +165,7 @@ impl Containers {
     /// Lets go of what leads to a network's containers.
     fn forget(&mut self, id: NetworkId) {
         let Some(network) = self.networks.get(id.0) else { return };
-        fn drop_from<K: std::hash::Hash + Eq>(map: &mut HashMap<K, Vec<Member>>, key: K, id: NetworkId) {
+        fn drop_from<K: Hash + Eq>(map: &mut HashMap<K, Vec<Member>>, key: K, id: NetworkId) {
             if let Entry::Occupied(mut entry) = map.entry(key) {
                 entry.get_mut().retain(|member| member.network != id);
                 if entry.get().is_empty() {
@@ -183,7 +177,7 @@ impl Containers {
             for address in &container.addresses {
                 drop_from(&mut self.by_address, *address, id);
             }
-            drop_from(&mut self.by_id, container.id.clone(), id);
+            drop_from(&mut self.by_id, Rc::clone(&container.id), id);
         }
     }
 
@@ -195,7 +189,7 @@ impl Containers {
         let mut requester = Requester { lines: Vec::new(), networks: Vec::new() };
         for member in members.iter().filter(|member| !is_here || member.network == listener) {
             let id = self.line(*member).map(|container| &container.id);
-            let lines = id.and_then(|id| self.by_id.get(id)).map_or(&[][..], Vec::as_slice);
+            let lines = id.and_then(|id| self.by_id.get(&**id)).map_or(&[][..], Vec::as_slice);
             for line in lines {
                 if !requester.lines.contains(line) {
                     requester.lines.push(*line);
@@ -281,6 +275,21 @@ impl Containers {
         networks.sort_unstable_by(|a, b| a.name.cmp(&b.name));
         networks.iter().for_each(|network| add(&network.file.servers));
         if servers.is_empty() { Servers::Host } else { Servers::Networks(servers) }
+    }
+}
+
+/// Notes where a container is found. Nearly all are found in one place, so there is no room for more.
+fn add<K: Hash + Eq>(to: &mut HashMap<K, Vec<Member>>, key: K, member: Member) {
+    match to.entry(key) {
+        Entry::Vacant(entry) => {
+            entry.insert(vec![member]);
+        }
+        Entry::Occupied(entry) => {
+            let members = entry.into_mut();
+            if !members.contains(&member) {
+                members.push(member);
+            }
+        }
     }
 }
 

@@ -15,6 +15,7 @@ pub(super) mod code {
     pub const SUBNET_MASK: u8 = 1;
     pub const ROUTER: u8 = 3;
     pub const DNS: u8 = 6;
+    pub const HOST_NAME: u8 = 12;
     pub const MTU: u8 = 26;
     pub const BROADCAST: u8 = 28;
     pub const REQUESTED_ADDRESS: u8 = 50;
@@ -28,6 +29,8 @@ pub(super) mod code {
     pub const CLIENT: u8 = 61;
     /// RFC 4039.
     pub const RAPID_COMMIT: u8 = 80;
+    /// RFC 4702.
+    pub const CLIENT_FQDN: u8 = 81;
     /// RFC 3397.
     pub const SEARCH: u8 = 119;
     /// RFC 3442.

@@ -17,6 +17,7 @@ const BROADCAST_MAC: MacAddr = MacAddr([0xff; 6]);
 /// The answer to a client's message; `src` is the source of its IP packet.
 pub(super) fn answer(config: &LinkConfig, search: &[u8], src: Ipv4Addr, datagram: &UdpDatagram<'_>) -> Option<Vec<u8>> {
     let v4 = config.ipv4.as_ref()?;
+    let v4 = &LinkV4 { address: config.lease.unwrap_or(v4.address), ..*v4 };
     let message = Message::parse(datagram.payload)?;
     let grant = decide(v4, &message)?;
     let reply = Reply { config, v4, search, message: &message, grant };

@@ -3,7 +3,7 @@
 use std::net::Ipv4Addr;
 
 use super::message::{FIXED_LEN, Kind, MAGIC_COOKIE, Message, code};
-use crate::neighbour::{LinkConfig, LinkV4};
+use crate::neighbour::{LinkConfig, LinkV4, domain};
 
 /// A lease has no meaning to a server with one client; it is long, and renewed at the usual times.
 const LEASE_SECS: u32 = 86_400;
@@ -102,10 +102,22 @@ impl Reply<'_> {
     fn parameters(&self, out: &mut Vec<u8>) {
         option(out, code::SUBNET_MASK, &self.v4.mask().octets());
         option(out, code::ROUTER, &self.v4.gateway.octets());
-        if self.config.hands_out_dns {
-            option(out, code::DNS, &self.v4.dns.octets());
+        // As many as the option has room for.
+        let servers: Vec<u8> = self.config.dns4().take(63).flat_map(|server| server.octets()).collect();
+        if !servers.is_empty() {
+            option(out, code::DNS, &servers);
         }
-        option(out, code::MTU, &self.config.mtu.to_be_bytes());
+        if self.config.offers.mtu {
+            option(out, code::MTU, &self.config.mtu.to_be_bytes());
+        }
+        if let Some(name) = &self.config.client_name.host {
+            option(out, code::HOST_NAME, name.as_bytes());
+        }
+        if let Some(name) = &self.config.client_name.domain {
+            // Flags: the name is in wire format (E), and nobody has put it into the DNS (RFC 4702 section 2.1).
+            let name = domain::encode(std::slice::from_ref(name));
+            option(out, code::CLIENT_FQDN, &[&[4, 255, 255][..], &name].concat());
+        }
         if self.message.wants(code::BROADCAST) {
             option(out, code::BROADCAST, &self.v4.broadcast().octets());
         }

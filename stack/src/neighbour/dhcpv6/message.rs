@@ -18,6 +18,8 @@ pub(super) mod code {
     /// RFC 3646.
     pub const SEARCH: u16 = 24;
     pub const IA_PD: u16 = 25;
+    /// RFC 4704.
+    pub const CLIENT_FQDN: u16 = 39;
 }
 
 /// Identity associations that are read from one message; real clients send one or two.

@@ -8,7 +8,7 @@ use std::net::Ipv6Addr;
 use message::{Kind, Message};
 use reply::{Grant, Reply};
 
-use super::{LINK_LOCAL, LinkConfig, LinkV6};
+use super::{LinkConfig, LinkV6};
 use crate::frame::{Ethernet, Ipv6Header, MacAddr, Ports, UdpDatagram, udp6};
 
 const CLIENT_PORT: u16 = 546;
@@ -34,8 +34,8 @@ pub(super) fn answer(
         return None;
     }
     let grant = decide(v6, &message)?;
-    let reply = Reply { v6, hands_out_dns: config.hands_out_dns, search, server: &server, message: &message, grant };
-    let ip = Ipv6Header { src: LINK_LOCAL, dst: src, hop_limit: 64, traffic_class: 0 };
+    let reply = Reply { config, v6, search, server: &server, message: &message, grant };
+    let ip = Ipv6Header { src: v6.link_local, dst: src, hop_limit: 64, traffic_class: 0 };
     let ports = Ports { src: super::DHCPV6_SERVER_PORT, dst: CLIENT_PORT };
     udp6(Ethernet { src: config.mac, dst: src_mac }, ip, ports, &reply.build()).ok()
 }

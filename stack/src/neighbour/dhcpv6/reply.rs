@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 use super::message::{Association, AssociationKind, Kind, Message, code};
-use crate::neighbour::LinkV6;
+use crate::neighbour::{LinkConfig, LinkV6, domain};
 
 /// A lease has no meaning to a server with one client; it is long, and renewed at the usual times.
 const LEASE_SECS: u32 = 86_400;
@@ -35,8 +35,8 @@ pub(super) enum Grant {
 
 /// A reply to be built.
 pub(super) struct Reply<'a> {
+    pub config: &'a LinkConfig,
     pub v6: &'a LinkV6,
-    pub hands_out_dns: bool,
     pub search: &'a [u8],
     pub server: &'a [u8],
     pub message: &'a Message<'a>,
@@ -75,8 +75,13 @@ impl Reply<'_> {
     }
 
     fn parameters(&self, out: &mut Vec<u8>) {
-        if self.hands_out_dns {
-            option(out, code::DNS, &self.v6.dns.octets());
+        let servers: Vec<u8> = self.config.dns6().flat_map(|server| server.octets()).collect();
+        if !servers.is_empty() {
+            option(out, code::DNS, &servers);
+        }
+        if let Some(name) = &self.config.client_name.domain {
+            // The server has not put the name into the DNS, and the client need not (RFC 4704 section 4.1).
+            option(out, code::CLIENT_FQDN, &[&[0][..], &domain::encode(std::slice::from_ref(name))].concat());
         }
         if !self.search.is_empty() && self.message.wants(code::SEARCH) {
             option(out, code::SEARCH, self.search);

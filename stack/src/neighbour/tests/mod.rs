@@ -28,17 +28,22 @@ fn config() -> LinkConfig {
             address: [10, 0, 2, 100].into(),
             prefix: 24,
             gateway: [10, 0, 2, 2].into(),
-            dns: [10, 0, 2, 3].into(),
+            dns: Some([10, 0, 2, 3].into()),
         }),
         ipv6: Some(LinkV6 {
             address: "fd00::100".parse().unwrap(),
             prefix: 64,
             gateway: "fd00::2".parse().unwrap(),
-            dns: "fd00::3".parse().unwrap(),
+            dns: Some("fd00::3".parse().unwrap()),
+            link_local: LINK_LOCAL,
         }),
         hands_out_dns: true,
+        resolvers: Vec::new(),
         search: vec!["rnet.internal".into()],
         answer: Answer::Own,
+        lease: None,
+        offers: Offers::default(),
+        client_name: ClientName::default(),
     }
 }
 
@@ -78,7 +83,7 @@ fn a_family_that_is_off_gets_no_answer() {
 fn a_name_server_that_is_off_is_not_handed_out() {
     let (on, off) = (Link::new(config()), Link::new(LinkConfig { hands_out_dns: false, ..config() }));
     let has = |frame: Vec<u8>, address: &[u8]| frame.windows(address.len()).any(|window| window == address);
-    let dns6 = config().ipv6.unwrap().dns.octets();
+    let dns6 = config().ipv6.unwrap().dns.unwrap().octets();
     for (frame, address) in [
         (&testdata!("udhcpc_discover")[..], &[10, 0, 2, 3][..]),
         (testdata!("dhclient6_solicit"), &dns6),
