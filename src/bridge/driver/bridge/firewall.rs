@@ -1,6 +1,7 @@
 //! What the bridge driver tells the firewall.
 
 use std::net::IpAddr;
+use std::ops::RangeInclusive;
 
 use ipnet::IpNet;
 
@@ -29,8 +30,8 @@ impl Bridge {
             undo.push("save the firewall's state", move |_| of.forget(&network_id, &id, complete));
             again = state.save(kind, &network, &container)?;
         }
-        // What a former container with these addresses and ports had must not claim this one's packets.
-        flush(kind, &container, true);
+        // What a former container with these addresses had must not claim this one's packets.
+        flush(kind, &container, &addresses(&container), &[]);
         let (rules, of, beside_firewalld) = (network.clone(), container.clone(), !run.rootless);
         undo.push("add firewall rules", move |_| {
             if complete && beside_firewalld {
@@ -42,7 +43,10 @@ impl Bridge {
         if beside_firewalld {
             kind.trust(&network, &[&container])?;
         }
-        kind.setup(&network, &container, &Setup { again, state: state.as_ref() })
+        kind.setup(&network, &container, &Setup { again, state: state.as_ref() })?;
+        // Nor what came to its ports before there were rules. Only now, when nothing more of that can come.
+        flush(kind, &container, &[], &published_udp(&container));
+        Ok(())
     }
 
     /// Removes the rules that [`Bridge::setup_firewall`] made, with the driver that made them.
@@ -60,7 +64,7 @@ impl Bridge {
             kind.distrust(&network);
         }
         let leftover = kind.teardown(&network, &container, complete)?;
-        flush(kind, &container, false);
+        flush(kind, &container, &addresses(&container), &[]);
         Ok(leftover)
     }
 
@@ -111,17 +115,22 @@ impl Bridge {
     }
 }
 
-/// Makes the kernel forget connections of the container, and with `ports` those to its published UDP ports that were there before
-/// it. What cannot be forgotten only lives a little longer.
-fn flush(kind: Kind, container: &ContainerRules, ports: bool) {
-    if kind == Kind::None {
+fn addresses(container: &ContainerRules) -> Vec<IpAddr> {
+    container.addresses().map(|(address, _)| address).collect()
+}
+
+fn published_udp(container: &ContainerRules) -> Vec<RangeInclusive<u16>> {
+    let published = container.port_mappings.iter().flatten().filter(|_| !container.internal);
+    published.filter(|port| port.protocol == "udp").map(|port| port.host_port..=port.host_end()).collect()
+}
+
+/// Makes the kernel forget connections of these addresses, and those to these UDP ports of the host. What cannot be forgotten only
+/// lives a little longer.
+fn flush(kind: Kind, container: &ContainerRules, addresses: &[IpAddr], udp: &[RangeInclusive<u16>]) {
+    if kind == Kind::None || (addresses.is_empty() && udp.is_empty()) {
         return;
     }
-    let addresses: Vec<IpAddr> = container.addresses().map(|(address, _)| address).collect();
-    let published = container.port_mappings.iter().flatten().filter(|_| ports && !container.internal);
-    let udp: Vec<_> =
-        published.filter(|port| port.protocol == "udp").map(|port| port.host_port..=port.host_end()).collect();
-    if let Err(error) = conntrack::flush(&addresses, &udp) {
+    if let Err(error) = conntrack::flush(addresses, udp) {
         tracing::warn!("conntrack entries of {} are left as they are: {error}", container.container_id);
     }
 }
