@@ -6,7 +6,7 @@
 #[path = "../../src/bridge/mod.rs"]
 mod bridge;
 #[path = "../../src/sys/link_layer.rs"]
-mod link_layer;
+pub mod link_layer;
 #[path = "../../src/config/netavark.rs"]
 mod netavark;
 
