@@ -67,14 +67,19 @@ fn flush_address(socket: &mut NetlinkSocket, address: IpAddr, tuple: u16) -> Res
     }
 }
 
-/// Removes entries of UDP flows to ports that are now published, of both families in one pass through the table.
+/// Removes entries of UDP flows to ports that are now published.
 fn flush_udp(socket: &mut NetlinkSocket, ports: &[RangeInclusive<u16>]) -> Result<()> {
+    // The kernel filters by protocol within one family only.
+    [libc::AF_INET, libc::AF_INET6].into_iter().try_for_each(|family| flush_udp_of(socket, ports, family as u8))
+}
+
+fn flush_udp_of(socket: &mut NetlinkSocket, ports: &[RangeInclusive<u16>], family: u8) -> Result<()> {
     let failed = |errno| Error::Netlink(errno).during("look for UDP conntrack entries");
     let mut attributes = Attributes::new();
     attributes.nest(TUPLE_ORIG, |tuple| tuple.nest(PROTO, |proto| proto.put(NUMBER, &[UDP])));
     filter(&mut attributes, TUPLE_ORIG, BY_PROTOCOL);
-    for answer in socket.dump(GET, &body(&nfgenmsg(libc::AF_UNSPEC as u8), &attributes)).map_err(failed)? {
-        let Some((&[family, ..], entry)) = answer.body.split_first_chunk::<4>() else { continue };
+    for answer in socket.dump(GET, &body(&nfgenmsg(family), &attributes)).map_err(failed)? {
+        let Some((_, entry)) = answer.body.split_first_chunk::<4>() else { continue };
         if !udp_port(entry).is_some_and(|port| ports.iter().any(|range| range.contains(&port))) {
             continue;
         }

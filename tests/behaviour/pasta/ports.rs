@@ -42,8 +42,8 @@ fn server(bed: &Bed, program: &str, options: &str, script: &str) -> Proc {
     let script = format!("{SERVER}{script}\nreport(ready=True)\ntime.sleep(99)");
     let process = spawn_python(bed, program, options, &script).spawn();
     process.wait_for("\"ready\"");
-    // Ports follow within a second with the peer.
-    std::thread::sleep(Duration::from_millis(if program == PEER { 1500 } else { 300 }));
+    // Ports follow within a second, with the peer once a second.
+    std::thread::sleep(Duration::from_millis(if program == PEER { 2500 } else { 1000 }));
     process
 }
 

@@ -5,6 +5,7 @@
 pub mod fuzz;
 mod lease;
 pub mod packet;
+mod sound;
 mod timing;
 mod v4;
 mod v6;
