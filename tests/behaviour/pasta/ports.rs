@@ -233,7 +233,7 @@ fn ports_follow_what_listens_inside(bed: &Bed) {
     let process = server(
         bed,
         OURS,
-        "--config-net -t 127.0.0.1/auto -t 18200-18210,auto -u none -T none -U none",
+        "--config-net -t 127.0.0.1/auto,~18200-18210 -t 18200-18210,auto -u none -T none -U none",
         "tcp(18123); tcp(18205)",
     );
     clients(
