@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 """Writes the seed corpora of packet_parser, reassembly and dhcp from the real frames in stack/testdata, and those of
-dns_message and container_names.
+dns_message, container_names and dhcp_client.
 
 Seeds that the fuzzer found are in the same folders under names of their own, and stay.
 """
@@ -143,3 +143,57 @@ ASKED = {
 for title, text in FILES.items():
     for kind, query in ASKED.items():
         write("container_names", f"{title}_{kind}", struct.pack("!H", len(text)) + text.encode() + query)
+
+
+MAC = bytes([2, 0, 0, 0, 0, 5])
+
+
+def bootp(kind, *options):
+    """A DHCPv4 server's message; the fuzz target writes transaction and Ethernet address itself."""
+    fixed = bytes([2, 1, 6, 0]) + bytes(12) + bytes([192, 0, 2, 50]) + bytes(8) + MAC + bytes(10 + 64 + 128)
+    data = b"".join(bytes([code, len(value)]) + value for code, value in [(53, bytes([kind])), *options])
+    return fixed + b"\x63\x82\x53\x63" + data + b"\xff"
+
+
+def dhcp6(kind, *options):
+    return bytes([kind, 0, 0, 0]) + option(1, b"\0\3\0\1" + MAC) + option(2, b"\0\3\0\1server") + b"".join(options)
+
+
+def fnv1a(data):
+    value = 0x811C9DC5
+    for byte in data:
+        value = (value ^ byte) * 0x01000193 & 0xFFFFFFFF
+    return value
+
+
+def steps(first, *messages):
+    """Which protocol, and what comes from the server; nothing stands for a moment that passes."""
+    padded = [message + bytes(-len(message) % 4) if first == 0 else message for message in messages]
+    return bytes([first]) + b"".join(bytes([len(message) // 4]) + message for message in padded)
+
+
+GRANT = [(54, bytes([192, 0, 2, 1])), (51, struct.pack("!I", 3600)), (1, bytes([255, 255, 255, 0])), (3, bytes([192, 0, 2, 1]))]
+MORE = [(6, bytes([9, 9, 9, 9])), (12, b"host"), (15, b"example.org"), (26, b"\x05\x78"), (42, bytes([1, 1, 1, 1])), (58, struct.pack("!I", 9)), (59, struct.pack("!I", 99))]
+OFFER, ACK, NAK = bootp(2, *GRANT), bootp(5, *GRANT, *MORE), bootp(6, GRANT[0])
+for title, story in {
+    "bound": [b"", OFFER, b"", ACK],
+    "renewed": [b"", OFFER, b"", ACK, b"", ACK, b"", b"", ACK],
+    "refused": [b"", OFFER, b"", NAK, b"", OFFER, b"", ACK, b"", NAK],
+    "silent": [b"", OFFER, b"", b"", b"", b"", b"", b""],
+}.items():
+    write("dhcp_client", f"v4_{title}", steps(0, *story))
+
+ADDRESS = option(5, bytes([0x20, 1, 0xD, 0xB8] + [0] * 11 + [7]) + struct.pack("!2I", 1800, 3600))
+STATUS = option(13, b"\0\2no addresses")
+ASSOCIATION = struct.pack("!3I", fnv1a(b"c\0"), 900, 1440)
+DNS6 = option(23, bytes([0x20, 1, 0xD, 0xB8] + [0] * 11 + [9])) + option(24, name("example.org") + name("x.org"))
+ADVERTISE, REPLY = dhcp6(2, option(3, ASSOCIATION + ADDRESS)), dhcp6(7, option(3, ASSOCIATION + ADDRESS), DNS6)
+for title, story in {
+    "bound": [b"", ADVERTISE, b"", REPLY],
+    "renewed": [b"", ADVERTISE, b"", REPLY, b"", REPLY, b"", b"", REPLY],
+    "refused": [b"", ADVERTISE, b"", dhcp6(7, option(3, ASSOCIATION + STATUS)), b"", dhcp6(2, STATUS)],
+    "odd": [b"", dhcp6(2, option(7, b""), option(9, bytes(34)), option(17, bytes(3)), option(3, ASSOCIATION + ADDRESS)), b""],
+}.items():
+    # What is missing to whole units is an option that nobody reads.
+    fitted = [message + option(14, bytes(-len(message) % 4)) if len(message) % 4 else message for message in story]
+    write("dhcp_client", f"v6_{title}", steps(1, *fitted))

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use super::{Client, Event, Identity, Transmit, packet};
 
+/// What the length of a message counts, in bytes: one byte of lengths reaches over all that a server may say.
+const UNIT: usize = 4;
 /// struct bootp: where the transaction and the client's address are.
 const XID: std::ops::Range<usize> = 4..8;
 /// The same of DHCPv6.
@@ -22,7 +24,7 @@ pub fn serve(bytes: &[u8]) {
     let mut client = Client::new(identity, v6, None, Duration::ZERO, 7);
     let (mut now, mut sent) = (Duration::ZERO, Vec::new());
     while let Some((&length, after)) = rest.split_first() {
-        let message = after.get(..usize::from(length)).unwrap_or(after);
+        let message = after.get(..usize::from(length) * UNIT).unwrap_or(after);
         rest = &after[message.len()..];
         let event = if message.is_empty() {
             now = now.max(client.timeout().unwrap_or(now));

@@ -8,6 +8,7 @@ use dhcproto::{Decodable, Decoder, Encodable};
 use ipnet::{IpNet, Ipv4Net};
 
 use super::lease::{name, usable};
+use super::sound;
 use super::timing::{Random, until};
 use super::{Event, Identity, Lease, Server, Transmit};
 
@@ -120,7 +121,7 @@ impl V4 {
     }
 
     pub(super) fn receive(&mut self, now: Duration, bytes: &[u8]) -> Option<Event> {
-        let message = Message::decode(&mut Decoder::new(bytes)).ok()?;
+        let message = Message::decode(&mut Decoder::new(&sound::v4(bytes)?)).ok()?;
         // The message's own length of the address is not to be trusted before it is compared.
         let ours = message.opcode() == Opcode::BootReply
             && message.xid() == self.xid

@@ -9,7 +9,7 @@ use dhcproto::{Decodable, Decoder, Encodable};
 use ipnet::{IpNet, Ipv6Net};
 
 use super::lease::{name, usable};
-use super::sound::is_sound;
+use super::sound;
 use super::timing::{Random, until};
 use super::{Event, Identity, Lease, Server, Transmit};
 
@@ -115,10 +115,7 @@ impl V6 {
     }
 
     pub(super) fn receive(&mut self, now: Duration, bytes: &[u8]) -> Option<Event> {
-        if !is_sound(bytes) {
-            return None;
-        }
-        let message = Message::decode(&mut Decoder::new(bytes)).ok()?;
+        let message = Message::decode(&mut Decoder::new(&sound::v6(bytes)?)).ok()?;
         let options = message.opts();
         let Some(DhcpOption::ClientId(client)) = options.get(OptionCode::ClientId) else { return None };
         if message.xid() != self.xid || *client != self.duid() {
