@@ -35,8 +35,9 @@ const BY_SOURCE: u32 = 1;
 const BY_PROTOCOL: u32 = 1 << 3;
 const UDP: u8 = 17;
 
-/// Forgets the connections from and to these addresses of containers, and those to UDP ports of the host.
-pub fn flush(addresses: &[IpAddr], udp: &[RangeInclusive<u16>]) -> Result<()> {
+/// Forgets the connections from and to these addresses of containers, and those to UDP ports of the host. What it was done over is
+/// handed back: nfnetlink waits at the end of every socket until rules that were removed before are freed.
+pub fn flush(addresses: &[IpAddr], udp: &[RangeInclusive<u16>]) -> Result<NetlinkSocket> {
     let socket = NetlinkSocket::open(netlink_sys::protocols::NETLINK_NETFILTER);
     let mut socket = socket.map_err(|error| Error::from(error).during("open netlink socket for conntrack"))?;
     for &address in addresses {
@@ -47,7 +48,7 @@ pub fn flush(addresses: &[IpAddr], udp: &[RangeInclusive<u16>]) -> Result<()> {
     if !udp.is_empty() {
         flush_udp(&mut socket, udp)?;
     }
-    Ok(())
+    Ok(socket)
 }
 
 /// Removes all entries whose tuple begins at the address: those that the container opened (original direction), and those that

@@ -13,6 +13,7 @@ pub use rules::{ContainerRules, Isolation, NetworkRules, hash_name};
 pub use state::State;
 
 use super::error::{Error, Result};
+use super::netlink::NetlinkSocket;
 
 /// A firewall driver.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -81,12 +82,15 @@ impl Kind {
     /// Removes the rules of a container, and with the last one (`complete`) those of the network.
     pub fn teardown(self, network: &NetworkRules, container: &ContainerRules, complete: bool) -> Result<Leftover> {
         match self {
-            Kind::Nftables => return nftables::teardown(network, container, complete).map(|wire| Leftover(Some(wire))),
+            Kind::Nftables => {
+                let wire = nftables::teardown(network, container, complete)?;
+                return Ok(Leftover { wire: Some(wire), conntrack: None });
+            }
             Kind::Iptables => iptables::teardown(network, container, complete)?,
             Kind::Firewalld => firewalld::teardown(network, container, complete)?,
             Kind::None => {}
         }
-        Ok(Leftover(None))
+        Ok(Leftover::default())
     }
 
     /// Makes the rules what they should be.
@@ -118,8 +122,15 @@ impl Kind {
     }
 }
 
-/// What is left when rules have been removed: a connection whose end waits for the kernel, and is better kept for later.
-pub struct Leftover(#[allow(dead_code, reason = "it is kept for its end")] Option<nftables::Wire>);
+/// What is left when rules have been removed: sockets whose end waits until the kernel has freed the rules, and which are better kept
+/// for later.
+#[derive(Default)]
+pub struct Leftover {
+    #[allow(dead_code, reason = "it is kept for its end")]
+    wire: Option<nftables::Wire>,
+    /// The same of conntrack's, which is set where that is flushed.
+    pub conntrack: Option<NetlinkSocket>,
+}
 
 /// A network with its containers.
 pub type Whole = (NetworkRules, Vec<ContainerRules>);

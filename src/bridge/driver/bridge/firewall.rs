@@ -10,6 +10,7 @@ use super::link::Ready;
 use crate::bridge::conntrack;
 use crate::bridge::error::Result;
 use crate::bridge::firewall::{ContainerRules, Kind, Leftover, NetworkRules, Setup, hash_name};
+use crate::bridge::netlink::NetlinkSocket;
 use crate::bridge::run::Run;
 use crate::bridge::undo::Undo;
 
@@ -31,7 +32,7 @@ impl Bridge {
             again = state.save(kind, &network, &container)?;
         }
         // What a former container with these addresses had must not claim this one's packets.
-        flush(kind, &container, &addresses(&container), &[]);
+        drop(flush(kind, &container, &addresses(&container), &[]));
         let (rules, of, beside_firewalld) = (network.clone(), container.clone(), !run.rootless);
         undo.push("add firewall rules", move |_| {
             if complete && beside_firewalld {
@@ -45,7 +46,7 @@ impl Bridge {
         }
         kind.setup(&network, &container, &Setup { again, state: state.as_ref() })?;
         // Nor what came to its ports before there were rules. Only now, when nothing more of that can come.
-        flush(kind, &container, &[], &published_udp(&container));
+        drop(flush(kind, &container, &[], &published_udp(&container)));
         Ok(())
     }
 
@@ -63,8 +64,8 @@ impl Bridge {
         if complete && !run.rootless {
             kind.distrust(&network);
         }
-        let leftover = kind.teardown(&network, &container, complete)?;
-        flush(kind, &container, &addresses(&container), &[]);
+        let mut leftover = kind.teardown(&network, &container, complete)?;
+        leftover.conntrack = flush(kind, &container, &addresses(&container), &[]);
         Ok(leftover)
     }
 
@@ -126,11 +127,18 @@ fn published_udp(container: &ContainerRules) -> Vec<RangeInclusive<u16>> {
 
 /// Makes the kernel forget connections of these addresses, and those to these UDP ports of the host. What cannot be forgotten only
 /// lives a little longer.
-fn flush(kind: Kind, container: &ContainerRules, addresses: &[IpAddr], udp: &[RangeInclusive<u16>]) {
+fn flush(
+    kind: Kind,
+    container: &ContainerRules,
+    addresses: &[IpAddr],
+    udp: &[RangeInclusive<u16>],
+) -> Option<NetlinkSocket> {
     if kind == Kind::None || (addresses.is_empty() && udp.is_empty()) {
-        return;
+        return None;
     }
-    if let Err(error) = conntrack::flush(addresses, udp) {
-        tracing::warn!("conntrack entries of {} are left as they are: {error}", container.container_id);
-    }
+    conntrack::flush(addresses, udp)
+        .inspect_err(|error| {
+            tracing::warn!("conntrack entries of {} are left as they are: {error}", container.container_id);
+        })
+        .ok()
 }
