@@ -19,27 +19,25 @@ both!(
 );
 
 fn says_what_it_has_set_up(bed: &Bed) {
-    let said = std::cell::RefCell::new(Vec::new());
-    of_both(bed, "-c --cidr=10.9.0.0/16 --mtu=3000 -e 0", |_, _, process| {
-        // The original's words are seen when it ends.
-        process.signal(Signal::SIGCONT);
-        said.borrow_mut().push(process.stdout());
+    of_both(bed, "-c --cidr=10.9.0.0/16 --mtu=3000 -e 0", |program, _, process| {
+        // The original's words are seen when it ends. Ready does not mean that the bed has read them.
+        let last = "WARNING: 127.0.0.1:* on the host is accessible as 10.9.0.2";
+        let words = process.wait_until(last, |said| said.contains(last).then(|| said.to_owned()));
+        for line in [
+            "Starting slirp",
+            "* MTU:             3000",
+            "* Network:         10.9.0.0",
+            "* Netmask:         255.255.0.0",
+            "* Gateway:         10.9.0.2",
+            "* DNS:             10.9.0.3",
+            "* DHCP begin:      10.9.0.15",
+            "* DHCP end:        10.9.0.30",
+            "* Recommended IP:  10.9.0.100",
+            last,
+        ] {
+            assert!(words.lines().any(|said| said.starts_with(line)), "{program:?}: {line} is missing in\n{words}");
+        }
     });
-    let words = said.into_inner().pop().unwrap();
-    for line in [
-        "Starting slirp",
-        "* MTU:             3000",
-        "* Network:         10.9.0.0",
-        "* Netmask:         255.255.0.0",
-        "* Gateway:         10.9.0.2",
-        "* DNS:             10.9.0.3",
-        "* DHCP begin:      10.9.0.15",
-        "* DHCP end:        10.9.0.30",
-        "* Recommended IP:  10.9.0.100",
-        "WARNING: 127.0.0.1:* on the host is accessible as 10.9.0.2",
-    ] {
-        assert!(words.lines().any(|said| said.starts_with(line)), "{line} is missing in\n{words}");
-    }
 }
 
 /// Starts it by python, which holds the other end of the exit descriptor, and runs `script` when it is ready.
