@@ -1,9 +1,11 @@
 //! Serves clients: each has one request, and is answered as soon as that is whole, or cannot become so.
 
 use std::io;
+use std::net::Shutdown;
 use std::sync::Arc;
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::Semaphore;
@@ -45,15 +47,19 @@ pub(in crate::control) async fn serve(listener: UnixListener, book: Arc<Book>) {
 }
 
 async fn exchange(mut client: UnixStream, book: &Book) -> io::Result<()> {
-    let request = timeout(REQUEST_LIMIT, receive(&mut client)).await;
-    let answer = match request.unwrap_or(Ok(Some(Vec::new())))? {
-        Some(text) => book.answer(&text).await,
+    let request = timeout(REQUEST_LIMIT, receive(&mut client)).await.unwrap_or(Ok(Some(Vec::new())))?;
+    let answer = match &request {
+        Some(text) => book.answer(text).await,
         None => refusal(&Refused::by("too large message")),
     };
     let text = answer.to_string();
     let leave = async {
         client.write_all(text.as_bytes()).await?;
         client.shutdown().await?;
+        if request.is_none() {
+            // Who writes without end would be read for as long as is waited.
+            SockRef::from(&client).shutdown(Shutdown::Read)?;
+        }
         // Closed with something unread, the socket would tell the client of a reset.
         let mut rest = [0; REQUEST_MAX];
         while client.read(&mut rest).await? > 0 {}
