@@ -118,6 +118,8 @@ pub struct Outbound {
     pub interface4: Option<String>,
     /// The same for IPv6 sockets alone.
     pub interface6: Option<String>,
+    /// Whether the source addresses are also for what goes to the host's own loopback. The interfaces never are.
+    pub to_loopback: bool,
 }
 
 impl Outbound {

@@ -54,9 +54,13 @@ fn bind(socket: &Socket, ip: IpAddr, port: u16) -> io::Result<()> {
     }
 }
 
-/// Destinations on the host's own loopback are reached from any address: a configured outbound address would not do.
+/// The host's own loopback is on no other interface, and its servers expect clients from there, if nothing else is asked for.
 pub fn outbound_for(outbound: &Outbound, to: IpAddr) -> Outbound {
-    if to.is_loopback() { Outbound::default() } else { outbound.clone() }
+    match to.is_loopback() {
+        true if outbound.to_loopback => Outbound { ipv4: outbound.ipv4, ipv6: outbound.ipv6, ..Outbound::default() },
+        true => Outbound::default(),
+        false => outbound.clone(),
+    }
 }
 
 /// The hop limit that a socket last had set, so that it is set only when it changes.

@@ -194,6 +194,7 @@ fn outbound(low: &Low) -> Result<Outbound, String> {
         interface: None,
         interface4: interface("outbound-if4")?,
         interface6: interface("outbound-if6")?,
+        ..Outbound::default()
     })
 }
 

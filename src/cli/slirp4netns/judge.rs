@@ -227,7 +227,7 @@ impl Wishes {
                 ..Link::default()
             },
             host_loopback: !self.disable_host_loopback,
-            outbound: self.outbound,
+            outbound: Outbound { to_loopback: true, ..self.outbound },
             dns: Dns { service: if self.disable_dns { DnsService::Off } else { DnsService::On }, ..Dns::default() },
             publish: Vec::new(),
             auto: Auto::default(),

@@ -106,9 +106,18 @@ s = udp('{WORLD4}'); s.sendto(b'who', ('{WORLD4}', UDP_WHO)); equal(s.recv(100).
             ));
         });
     }
+    // The original takes the address for servers on the host's loopback, too.
+    bed.http(Side::Host, 8080, "127.0.0.1");
+    bed.http(Side::Host, 8080, "::1");
+    of_both(bed, "-c --outbound-addr=203.0.113.9", |program, container, _| {
+        let out = container.sh("curl -sS --max-time 5 http://10.0.2.2:8080/");
+        assert!(out.contains("hello from the world, 203.0.113.9"), "{program:?}: {out}");
+    });
     let container = Container::new(bed);
     let process = Program::Rnet.serve(bed, &container, "-c -6 --outbound-addr6=2001:db8:cafe::9");
     container.python("equal(read_line(connect('2001:db8:cafe::1', WHO)).split()[0], '2001:db8:cafe::9')");
+    let out = container.sh("curl -sS --max-time 5 http://[fd00::2]:8080/");
+    assert!(out.contains("hello from the world, 2001:db8:cafe::9"), "{out}");
     drop(process);
     container.end();
     bed.root(Side::Host, "ip link del second").ok();
