@@ -5,11 +5,17 @@ use std::os::fd::OwnedFd;
 use nix::fcntl::{FcntlArg, OFlag, fcntl};
 use nix::unistd::pipe2;
 
-/// What a pipe is to hold; an unprivileged user may not have more by default (fs.pipe-max-size).
-pub const PIPE_BYTES: usize = 1 << 20;
+/// What a pipe is to hold. All pipes of a user share 64 MiB by default (fs.pipe-user-pages-soft).
+pub const PIPE_BYTES: usize = 256 << 10;
 
 /// Pipes that are kept for later.
-const KEPT: usize = 32;
+const KEPT: usize = 16;
+
+/// A pipe with fewer slots is one of a user who has too many: it takes two pieces at a time, and copying is faster.
+const SLOTS_MIN: usize = 16;
+
+/// What is copied at once where there is no pipe to speak of.
+const COPY_BYTES: usize = 128 << 10;
 
 /// One pipe, which does not block.
 #[derive(Debug)]
@@ -28,12 +34,21 @@ pub struct Pipes {
     idle: Vec<Pipe>,
     count: usize,
     most: usize,
+    /// Room to copy through, once that was needed.
+    copy: Vec<u8>,
+}
+
+impl Pipe {
+    /// Whether it holds too little to be worth it.
+    pub fn is_small(&self) -> bool {
+        self.slots < SLOTS_MIN
+    }
 }
 
 impl Pipes {
     /// No pipe yet, and no more than `most` at once.
     pub fn new(most: usize) -> Pipes {
-        Pipes { idle: Vec::new(), count: 0, most }
+        Pipes { idle: Vec::new(), count: 0, most, copy: Vec::new() }
     }
 
     /// An empty pipe; `None` when there are as many as there may be.
@@ -62,6 +77,12 @@ impl Pipes {
         }
     }
 
+    /// Room to copy through from one socket to another.
+    pub fn copy(&mut self) -> &mut [u8] {
+        self.copy.resize(COPY_BYTES, 0);
+        &mut self.copy
+    }
+
     /// Closes a pipe, with what is in it.
     pub fn discard(&mut self, pipe: Pipe) {
         drop(pipe);
@@ -71,6 +92,13 @@ impl Pipes {
     /// How many are idle.
     pub fn idle(&self) -> usize {
         self.idle.len()
+    }
+
+    /// Takes a pipe that was made elsewhere.
+    #[cfg(test)]
+    pub fn adopt(&mut self, pipe: Pipe) {
+        self.count += 1;
+        self.idle.push(pipe);
     }
 
     /// How many there are in all.

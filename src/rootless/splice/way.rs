@@ -2,11 +2,12 @@
 
 use std::io::Read;
 use std::net::Shutdown;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 
 use mio::net::TcpStream;
 use nix::errno::Errno;
 use nix::fcntl::{SpliceFFlags, splice};
+use nix::sys::socket::{MsgFlags, recv, send};
 
 use super::pipes::{PIPE_BYTES, Pipe, Pipes};
 
@@ -93,6 +94,16 @@ impl Way {
                     return Turn::Starved;
                 }
             }
+            if self.pipe.as_ref().is_some_and(Pipe::is_small) && !self.urgent {
+                match self.hand_over(from, to, pipes.copy(), moved) {
+                    Some(Turn::Idle) => {
+                        self.put_away(pipes);
+                        return Turn::Idle;
+                    }
+                    Some(turn) => return turn,
+                    None => continue,
+                }
+            }
             if self.fill(from).is_err() {
                 return Turn::SourceBroken;
             }
@@ -115,6 +126,47 @@ impl Way {
             Err(errno) => return Err(errno),
         }
         Ok(())
+    }
+
+    /// Copies from one socket to the other what the other takes. What it does not take stays in the first: nothing is held in between.
+    fn hand_over(&mut self, from: &TcpStream, to: &TcpStream, room: &mut [u8], moved: &mut u64) -> Option<Turn> {
+        if !self.writable {
+            return Some(Turn::Idle);
+        }
+        let length = match recv(from.as_raw_fd(), room, MsgFlags::MSG_PEEK | MsgFlags::MSG_DONTWAIT) {
+            Ok(0) => {
+                self.ended = true;
+                return None;
+            }
+            Ok(length) => length,
+            Err(Errno::EAGAIN) => {
+                self.readable = false;
+                return None;
+            }
+            Err(Errno::EINTR) => return None,
+            Err(_) => return Some(Turn::SourceBroken),
+        };
+        let peeked = room.get(..length).unwrap_or_default();
+        let mut taken = match send(to.as_raw_fd(), peeked, MsgFlags::MSG_DONTWAIT | MsgFlags::MSG_NOSIGNAL) {
+            Ok(taken) => taken,
+            Err(Errno::EAGAIN) => {
+                self.writable = false;
+                return Some(Turn::Idle);
+            }
+            Err(Errno::EINTR) => return None,
+            Err(_) => return Some(Turn::SinkBroken),
+        };
+        *moved += taken as u64;
+        while taken > 0 {
+            // Throws them away where they are (tcp(7)).
+            let flags = MsgFlags::MSG_TRUNC | MsgFlags::MSG_DONTWAIT;
+            match recv(from.as_raw_fd(), room.get_mut(..taken).unwrap_or_default(), flags) {
+                Ok(length @ 1..) => taken = taken.saturating_sub(length),
+                Err(Errno::EINTR) => {}
+                Ok(0) | Err(_) => return Some(Turn::SourceBroken),
+            }
+        }
+        None
     }
 
     /// Copies what splice(2) stops short at: an urgent byte, which stays in the stream (SO_OOBINLINE).
@@ -160,5 +212,78 @@ impl Way {
                 _ => pipes.discard(pipe),
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+    use std::net::{TcpListener, TcpStream as StdStream};
+    use std::time::{Duration, Instant};
+
+    use nix::fcntl::{FcntlArg, OFlag, fcntl};
+    use nix::unistd::pipe2;
+
+    use super::*;
+
+    /// Both ends of a connection, the first of which does not block.
+    fn connection() -> (TcpStream, StdStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let there = StdStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (here, _) = listener.accept().unwrap();
+        here.set_nonblocking(true).unwrap();
+        (TcpStream::from_std(here), there)
+    }
+
+    fn pipe_of(bytes: i32) -> Pipe {
+        let (reader, writer) = pipe2(OFlag::O_NONBLOCK | OFlag::O_CLOEXEC).unwrap();
+        let size = fcntl(&writer, FcntlArg::F_SETPIPE_SZ(bytes)).unwrap();
+        Pipe { reader, writer, slots: size as usize / 4096 }
+    }
+
+    /// Sends bytes and the end through a way whose pipes are of a size, to somebody who reads slowly; what arrives is the same.
+    fn passes_all(pipe_bytes: i32) {
+        let mut pipes = Pipes::new(0);
+        let pipe = pipe_of(pipe_bytes);
+        assert_eq!(pipe.is_small(), pipe_bytes < 65536);
+        pipes.adopt(pipe);
+        let ((from, mut client), (to, mut server)) = (connection(), connection());
+        let bytes: Vec<u8> = (0..3_000_000_u32).map(|at| (at % 251) as u8).collect();
+        let sent = bytes.clone();
+        let sender = std::thread::spawn(move || client.write_all(&sent).unwrap());
+        let receiver = std::thread::spawn(move || {
+            let (mut all, mut piece) = (Vec::new(), vec![0; 50_000]);
+            while let Ok(length @ 1..) = server.read(&mut piece) {
+                all.extend_from_slice(&piece[..length]);
+                std::thread::sleep(Duration::from_micros(200));
+            }
+            all
+        });
+        let (mut way, mut moved) = (Way::new(), 0);
+        let deadline = Instant::now() + Duration::from_secs(20);
+        while !way.closed {
+            assert!(Instant::now() < deadline, "stands still after {moved} bytes");
+            match way.turn(&from, &to, &mut pipes, &mut moved) {
+                Turn::More => {}
+                Turn::Idle => {
+                    std::thread::sleep(Duration::from_micros(100));
+                    (way.readable, way.writable) = (true, true);
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        sender.join().unwrap();
+        assert!(receiver.join().unwrap() == bytes, "other bytes have arrived");
+        assert_eq!(moved, bytes.len() as u64);
+    }
+
+    #[test]
+    fn bytes_pass_through_a_pipe() {
+        passes_all(65536);
+    }
+
+    #[test]
+    fn bytes_pass_a_pipe_that_is_too_small_to_use() {
+        passes_all(8192);
     }
 }
