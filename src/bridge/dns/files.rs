@@ -18,8 +18,9 @@ const INTERNAL: &str = "%int";
 impl Names {
     /// Adds containers; one that is there already is replaced.
     pub fn add(&self, entries: &[Entry]) -> Result<()> {
-        check(entries)?;
+        // It is there whatever becomes of the entries: callers look into it after a failure.
         make(&self.directory).during(|| format!("create {}", self.directory.display()))?;
+        check(entries)?;
         let _lock = self.lock()?;
         for entry in entries.iter().filter(|entry| is_identifiable(entry)) {
             let file = self.adopt(&entry.network, entry.internal)?;

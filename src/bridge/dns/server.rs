@@ -70,7 +70,8 @@ impl Server {
             argv.extend([systemd_run.into(), "-q".into(), "--scope".into()]);
             argv.extend(self.rootless.then(|| "--user".into()));
         }
-        if self.program.is_file() {
+        // What is there but is no program was meant to be one, and is told of.
+        if self.program.exists() {
             argv.push(self.program.clone().into());
         } else {
             // The name is what the running server is known by.

@@ -19,6 +19,7 @@ use crate::bridge::undo::Undo;
 const ANSWER_MAX: u64 = 16 << 20;
 
 /// A plugin, and what it is told of a container.
+#[derive(Clone)]
 pub struct Plugin {
     name: String,
     network_name: String,
@@ -67,21 +68,25 @@ impl Plugin {
 
     /// Lets the plugin set up.
     pub fn setup(&self, undo: &mut Undo) -> Result<Outcome> {
-        // Also when it fails: it may have done half of its work.
-        let (name, program, netns, input) =
-            (self.name.clone(), self.program.clone(), self.netns.clone(), self.input.clone());
-        undo.push(format!("run plugin {name}"), move |_| {
-            run(&name, &program, &[OsStr::new("teardown"), netns.as_os_str()], &input).map(drop)
-        });
-        let arguments = [OsStr::new("setup"), self.netns.as_os_str()];
-        let status: Status = answer(&self.name, &run(&self.name, &self.program, &arguments, &self.input)?)?;
+        let said = self.run("setup").and_then(|said| answer(&self.name, &said));
+        let status: Status = said.inspect_err(|_| {
+            // It may have done half of its work. That it cannot undo what it has not done is nothing to tell.
+            if let Err(error) = self.run("teardown") {
+                tracing::info!("{error}");
+            }
+        })?;
+        let plugin = self.clone();
+        undo.push(format!("run plugin {}", self.name), move |_| plugin.run("teardown").map(drop));
         Ok(Outcome { status, dns: None })
     }
 
     /// Lets the plugin tear down.
     pub fn teardown(&self, errors: &mut Vec<Error>) {
-        let arguments = [OsStr::new("teardown"), self.netns.as_os_str()];
-        errors.extend(run(&self.name, &self.program, &arguments, &self.input).err());
+        errors.extend(self.run("teardown").err());
+    }
+
+    fn run(&self, command: &str) -> Result<Vec<u8>> {
+        run(&self.name, &self.program, &[OsStr::new(command), self.netns.as_os_str()], &self.input)
     }
 }
 

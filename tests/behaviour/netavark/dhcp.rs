@@ -159,6 +159,10 @@ fn the_server_changes_the_address(bed: &Bed) {
         "{routes}"
     );
     assert!(room.who(From::Inside("c1"), WORLD4, WHO).starts_with("203.0.113.2"));
+    // Told once, and not with each renewal.
+    let told = format!("ip or gateway for mac {MAC} changed");
+    assert!(eventually(Duration::from_secs(10), || proxy.stderr().contains("is renewed")), "{}", proxy.stderr());
+    assert_eq!(proxy.stderr().matches(&told).count(), 1, "{}", proxy.stderr());
     room.teardown("c1", &input);
     room.assert_clean();
 }

@@ -16,6 +16,8 @@ with open("/tmp/log", "a") as log:
     print(sys.argv[1], sys.argv[2], given["container_id"], given["network_options"]["interface_name"], file=log)
 if given["network"]["options"] and "fail" in given["network"]["options"] and sys.argv[1] == "setup":
     print(json.dumps({"error": "no luck"})); sys.exit(3)
+if given["network"]["options"] and "fail" in given["network"]["options"]:
+    print(json.dumps({"error": "nothing to undo"})); sys.exit(3)
 if sys.argv[1] == "setup":
     print(json.dumps({"dns_search_domains": ["x"], "dns_server_ips": ["9.9.9.9"], "interfaces": {}}))
 "#;
@@ -44,8 +46,9 @@ fn a_plugin(bed: &Bed) {
     };
     let told: Value = serde_json::from_str(&run("setup", json!({})).ok()).unwrap();
     assert_eq!(told, json!({"p": {"dns_search_domains": ["x"], "dns_server_ips": ["9.9.9.9"], "interfaces": {}}}));
-    let told = error_of(&run("setup", json!({"fail": "1"})).output());
-    assert_eq!(told, "plugin \"mine\" failed: exit code 3, message: no luck");
+    let failed = run("setup", json!({"fail": "1"})).output();
+    assert_eq!(error_of(&failed), "plugin \"mine\" failed: exit code 3, message: no luck");
+    assert_eq!(failed.stderr, "", "that it could not undo what it had not done is no news");
     room.root("ip netns delete c1");
     assert_eq!(run("teardown", json!({})).ok(), "");
     let log = room.root("cat /tmp/log");

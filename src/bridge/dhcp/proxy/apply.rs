@@ -47,8 +47,8 @@ impl Applied {
         self.metric.and(lease.gateways.first().copied())
     }
 
-    /// Gives it what the lease says. `true`: it had another address, or another gateway.
-    pub fn apply(&mut self, route: &mut Route, lease: &Lease, now: Duration) -> Result<bool> {
+    /// Gives it what the lease says, in the place of what it had.
+    pub fn apply(&mut self, route: &mut Route, lease: &Lease, now: Duration) -> Result<()> {
         let gateway = self.wanted(lease);
         let changed = self.address.is_some_and(|address| address != lease.address)
             || self.address.is_some() && self.gateway != gateway;
@@ -81,7 +81,7 @@ impl Applied {
                 tracing::warn!("the server's MTU of {mtu} cannot be set: {errno}");
             }
         }
-        Ok(changed)
+        Ok(())
     }
 
     /// Takes away what it was given.

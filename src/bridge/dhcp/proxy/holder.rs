@@ -110,8 +110,8 @@ impl Holder {
         }
     }
 
-    /// Gives the container what the lease says; `true`: in the place of something else.
-    pub fn apply(&mut self, lease: &Lease) -> Result<bool> {
+    /// Gives the container what the lease says.
+    pub fn apply(&mut self, lease: &Lease) -> Result<()> {
         self.applied.apply(&mut self.route, lease, now())
     }
 

@@ -114,9 +114,11 @@ impl Registry {
         let mac = self.find(number, |kept| kept.held.config.container_mac_addr.clone()).unwrap_or_default();
         match event {
             Event::Bound(lease) => {
+                // Also one that was lost meanwhile: whoever knew the container by its address must be able to find this out.
+                let moved = self.find(number, |kept| is_moved(&kept.held.lease, &lease)).unwrap_or(false);
                 match holder.apply(&lease) {
-                    Ok(true) => tracing::info!("ip or gateway for mac {mac} changed, update address"),
-                    Ok(false) => tracing::debug!("the lease of {} for mac {mac} is renewed", lease.address),
+                    Ok(()) if moved => tracing::info!("ip or gateway for mac {mac} changed, update address"),
+                    Ok(()) => tracing::debug!("the lease of {} for mac {mac} is renewed", lease.address),
                     Err(error) => tracing::error!("cannot give {mac} what it has leased: {error}"),
                 }
                 self.find(number, |kept| kept.held.lease = *lease);
@@ -218,6 +220,11 @@ impl Handler for Rc<Registry> {
         self.save();
         Ok(OperationResponse { success: true })
     }
+}
+
+/// Whether the container is somewhere else, or goes another way.
+fn is_moved(before: &Lease, after: &Lease) -> bool {
+    before.address != after.address || before.gateways.first() != after.gateways.first()
 }
 
 /// Whether they are about the same interface. One that is gone already is known by its container.

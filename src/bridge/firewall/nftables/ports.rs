@@ -42,21 +42,16 @@ fn one(
     subnet: IpNet,
 ) {
     let Some(protocol) = port.number() else { return };
-    let ports: RangeInclusive<u16> = port.host_port..=port.host_end();
-    let to = |rule: Rule| match host {
-        Some(host) => rule.address(Side::Destination, host.into()),
-        None => rule,
-    };
-    let wanted = |rule: Rule| to(rule).ports(protocol, &ports);
-    rules.push((DNAT.into(), wanted(Rule::new()).jump(&*chain)));
+    let wanted = Wanted { host: host.map(IpNet::from), protocol, ports: port.host_port..=port.host_end() };
+    rules.push((DNAT.into(), wanted.by(Rule::new()).jump(&*chain)));
     // Answers to containers of the same network, and to the host's own loopback, must come by way of the host.
-    rules.push((chain.clone(), wanted(Rule::new().address(Side::Source, subnet)).jump(SETMARK)));
+    rules.push((chain.clone(), wanted.by(Rule::new().address(Side::Source, subnet)).jump(SETMARK)));
     if address.is_ipv4() {
         let loopback = IpAddr::V4(Ipv4Addr::LOCALHOST).into();
-        rules.push((chain.clone(), wanted(Rule::new().address(Side::Source, loopback)).jump(SETMARK)));
+        rules.push((chain.clone(), wanted.by(Rule::new().address(Side::Source, loopback)).jump(SETMARK)));
     }
-    let marked = wanted(Rule::new()).set_ct_mark(PUBLISHED_MARK);
-    let pairs = || ports.clone().map(|host| (host, port.container_port + (host - port.host_port)));
+    let marked = wanted.by(Rule::new()).set_ct_mark(PUBLISHED_MARK);
+    let pairs = || wanted.ports.clone().map(|host| (host, port.container_port + (host - port.host_port)));
     rules.push((
         chain,
         match port.count() {
@@ -65,4 +60,22 @@ fn one(
             _ => marked.dnat_by_map(address, pairs().collect()),
         },
     ));
+}
+
+/// What a packet to a published port has in its headers. No closure: rustc before 1.97 hands the same `Rule::new()` to two calls of
+/// one, of which the first has changed it (rust-lang/rust#155241).
+struct Wanted {
+    host: Option<IpNet>,
+    protocol: u8,
+    ports: RangeInclusive<u16>,
+}
+
+impl Wanted {
+    fn by(&self, rule: Rule) -> Rule {
+        let rule = match self.host {
+            Some(host) => rule.address(Side::Destination, host),
+            None => rule,
+        };
+        rule.ports(self.protocol, &self.ports)
+    }
 }
