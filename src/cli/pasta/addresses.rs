@@ -63,8 +63,11 @@ pub(super) fn addresses(low: &Low, notes: &mut Vec<String>) -> Result<Chosen, St
     let last = low.last_of(["ipv4-only", "ipv6-only"]);
     let template = |family, option| -> Result<Option<Template>, String> {
         let wrong = |text: &str| format!("Invalid interface name: {text}");
-        let named = low.text("interface", wrong)?.or(low.text(option, wrong)?);
-        named.map_or_else(|| Ok(host.choose(family)), |name| Ok(host.template(family, index_of(name)?)))
+        if let Some(name) = low.text("interface", wrong)? {
+            return Ok(host.template(family, index_of(name)?));
+        }
+        let Some(name) = low.text(option, wrong)? else { return Ok(host.choose(family)) };
+        host.template(family, index_of(name)?).map(Some).ok_or_else(|| "External interface not usable".into())
     };
     let template4 = if last == Some("ipv6-only") { None } else { template(Family::V4, "outbound-if4")? };
     let template6 = if last == Some("ipv4-only") { None } else { template(Family::V6, "outbound-if6")? };

@@ -49,6 +49,7 @@ fn bad_values(bed: &Bed) {
         ("-t abc", "nvalid port specifier"),
         ("-t 5-3", "nvalid port specifier"),
         ("-t 99999", "nvalid port specifier"),
+        ("-t 80,~80", "Failed to bind any port for '-t 80,~80'"),
     ] {
         for program in PROGRAMS {
             bed.sh(&format!("exec {program} --config-net {options} -- true"))

@@ -99,5 +99,9 @@ check('{HOST6}/64' in addresses and '2001:db8:77::2' not in addresses); equal(at
     // The peer goes on without.
     let out = bed.sh(&format!("exec {OURS} --config-net --outbound-if6 nope -- true")).output();
     out.assert_code(1).assert_stderr(&["Invalid interface name nope: No such device"]);
+    for program in PROGRAMS {
+        let out = bed.sh(&format!("exec {program} --config-net --outbound-if6 lo -- true")).output();
+        out.assert_code(1).assert_stderr(&["External interface not usable"]);
+    }
     bed.root(Side::Host, "ip link del nowhere").ok();
 }
