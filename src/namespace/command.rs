@@ -126,7 +126,10 @@ fn set_up(channel: &Channel, run: &Run) -> Result<(), Error> {
     allow_ping();
     mounts::arrange(run)?;
     if let Some(name) = &run.surroundings.host_name {
-        nix::unistd::sethostname(name).step(format!("name the host {name}"))?;
+        // A longer name than the kernel takes may still be one that DHCP hands out.
+        if let Err(errno) = nix::unistd::sethostname(name) {
+            tracing::warn!("the host cannot be called {name}: {}", errno.desc());
+        }
     }
     channel.send(&Message::Tap(device)).step("hand over the tap device")
 }

@@ -66,7 +66,8 @@ impl UdpSockets {
     /// Takes the socket of a published port for a mapping.
     pub fn publish(&mut self, mapping: UdpId, published: Published, registry: &Registry) -> io::Result<()> {
         let Published { socket, ends, rule } = published;
-        self.adopt(mapping, Family::of(ends.to.ip()), socket, Some((ends, rule)), registry)
+        // What is behind it may be of the other family.
+        self.adopt(mapping, Family::of(ends.at.ip()), socket, Some((ends, rule)), registry)
     }
 
     fn adopt(

@@ -53,7 +53,7 @@ pub(super) struct Chosen {
 
 /// Reads the options, and looks at the host for what they leave open.
 pub(super) fn addresses(low: &Low, notes: &mut Vec<String>) -> Result<Chosen, String> {
-    let mtu = mtu(low)?;
+    let mtu = mtu(low, notes)?;
     let mac = mac(low, "mac-addr")?.unwrap_or(MAC);
     let guest_mac = mac_of_guest(low)?;
     let given = given(low)?;
@@ -63,8 +63,11 @@ pub(super) fn addresses(low: &Low, notes: &mut Vec<String>) -> Result<Chosen, St
     let last = low.last_of(["ipv4-only", "ipv6-only"]);
     let template = |family, option| -> Result<Option<Template>, String> {
         let wrong = |text: &str| format!("Invalid interface name: {text}");
-        let named = low.text("interface", wrong)?.or(low.text(option, wrong)?);
-        named.map_or_else(|| Ok(host.choose(family)), |name| Ok(host.template(family, index_of(name)?)))
+        if let Some(name) = low.text("interface", wrong)? {
+            return Ok(host.template(family, index_of(name)?));
+        }
+        let Some(name) = low.text(option, wrong)? else { return Ok(host.choose(family)) };
+        host.template(family, index_of(name)?).map(Some).ok_or_else(|| "External interface not usable".into())
     };
     let template4 = if last == Some("ipv6-only") { None } else { template(Family::V4, "outbound-if4")? };
     let template6 = if last == Some("ipv4-only") { None } else { template(Family::V6, "outbound-if6")? };
@@ -273,15 +276,20 @@ fn has_gateway(route: &RouteMessage) -> bool {
 }
 
 /// `None` in the result for an MTU that is left as it is.
-fn mtu(low: &Low) -> Result<Option<u16>, String> {
-    let wrong = |text: &str| format!("Invalid MTU: {text}");
-    let read = |text: &str| match text.parse::<u32>().ok()? {
-        0 => Some(None),
+fn mtu(low: &Low, notes: &mut Vec<String>) -> Result<Option<u16>, String> {
+    let Some(text) = low.text("mtu", |text| format!("Invalid MTU: {text}"))? else { return Ok(Some(MTU_MAX)) };
+    let mtu: u64 = text.parse().map_err(|_| format!("Invalid MTU: {text}"))?;
+    match u16::try_from(mtu) {
+        Ok(0) => Ok(None),
+        Ok(mtu @ 1..MTU_MIN) => {
+            // No device takes it.
+            notes.push(format!("MTU {mtu} is too small for IPv4 (minimum {MTU_MIN}): it is left as it is"));
+            Ok(None)
+        }
         // The last word of 65521 to 65535 bytes would not fit.
-        65521..=65535 => Some(Some(MTU_MAX)),
-        mtu => u16::try_from(mtu).ok().filter(|mtu| (MTU_MIN..=MTU_MAX).contains(mtu)).map(Some),
-    };
-    Ok(low.read("mtu", wrong, read)?.unwrap_or(Some(MTU_MAX)))
+        Ok(mtu) => Ok(Some(mtu.min(MTU_MAX))),
+        Err(_) => Err(format!("MTU {mtu} too large (max {MTU_MAX})")),
+    }
 }
 
 fn mac_of_guest(low: &Low) -> Result<Option<MacAddr>, String> {

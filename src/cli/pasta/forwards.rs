@@ -86,6 +86,9 @@ impl Forwards {
                 self.auto.mirrors_tcp |= protocol == Protocol::Udp;
                 continue;
             }
+            if spec.ranges.is_empty() && !spec.all {
+                return Err(format!("Failed to bind any port for '{}', exiting", spec.text));
+            }
             for range in wanted(&spec) {
                 let binding = Binding { best_effort: spec.all || spec.auto, ..binding.clone() };
                 let rule = Publish {

@@ -107,8 +107,10 @@ fn search(low: &Low, conf: &ResolvConf) -> Result<Vec<String>, String> {
 fn client_name(low: &Low) -> Result<ClientName, String> {
     let name = |option, what| -> Result<Option<String>, String> {
         let wrong = |text: &str| format!("Invalid {what}: {text}");
-        let fits = |text: &str| (1..=254).contains(&text.len()) && search_domain(text).is_ok();
-        low.read(option, wrong, |text| fits(text).then(|| text.to_owned()))
+        let fits = |text: &str| text.len() <= 254 && (text.is_empty() || search_domain(text).is_ok());
+        let name = low.read(option, wrong, |text| fits(text).then(|| text.to_owned()))?;
+        // An empty name is none.
+        Ok(name.filter(|name| !name.is_empty()))
     };
     Ok(ClientName { host: name("hostname", "hostname")?, domain: name("fqdn", "FQDN")? })
 }

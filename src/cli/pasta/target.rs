@@ -74,7 +74,6 @@ impl Target {
                 let shell =
                     || std::env::var_os("SHELL").filter(|shell| !shell.is_empty()).unwrap_or_else(|| "/bin/sh".into());
                 Action::Spawn(Box::new(Run {
-                    network,
                     log,
                     map_user: MapUser::Root,
                     map_ids: MapIds::One,
@@ -83,11 +82,12 @@ impl Target {
                     command: if login_shell { vec![shell()] } else { command },
                     surroundings: Surroundings {
                         own_processes: !low.has("no-pidns"),
-                        host_name: Some(host_name()),
+                        host_name: Some(network.link.client_name.host.clone().unwrap_or_else(host_name)),
                         is_bare: true,
                         login_shell,
                         pid_file,
                     },
+                    network,
                 }))
             }
             Target::Attach(target) => Action::Attach(Box::new(Attach {

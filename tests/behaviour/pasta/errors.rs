@@ -4,7 +4,7 @@ use super::PROGRAMS;
 use crate::bed::Bed;
 
 only!(Plain as_user: unknown_options, help_and_version, bad_values, ports_that_cannot_be_had, targets_that_are_not_there,
-    options_that_make_no_difference);
+    options_that_make_no_difference, mtus, no_pid_file_is_left_when_it_fails);
 
 fn unknown_options(bed: &Bed) {
     for program in PROGRAMS {
@@ -49,6 +49,7 @@ fn bad_values(bed: &Bed) {
         ("-t abc", "nvalid port specifier"),
         ("-t 5-3", "nvalid port specifier"),
         ("-t 99999", "nvalid port specifier"),
+        ("-t 80,~80", "Failed to bind any port for '-t 80,~80'"),
     ] {
         for program in PROGRAMS {
             bed.sh(&format!("exec {program} --config-net {options} -- true"))
@@ -58,7 +59,7 @@ fn bad_values(bed: &Bed) {
         }
     }
     for (options, message) in [
-        ("-m 10", "Invalid MTU: 10"),
+        ("-m ten", "Invalid MTU: ten"),
         ("-M zz", "Invalid MAC address: zz"),
         ("--map-guest-addr zz", "Invalid address to remap to host: zz"),
         ("--host-lo-to-ns-lo --no-splice", "--host-lo-to-ns-lo is incompatible with --no-splice"),
@@ -115,4 +116,38 @@ fn options_that_make_no_difference(bed: &Bed) {
     let options = "--config-net -e --stats 1 -f --chroot-fallback --no-netns-quit --runas 0 -d -q";
     bed.sh(&format!("exec /mnt/as/pasta {options} -- true")).output().assert_code(0);
     bed.sh("exec /mnt/as/pasta --config-net --trace -- true").output().assert_code(0);
+}
+
+fn mtus(bed: &Bed) {
+    let script = "exec ip -o link show eth0";
+    for program in PROGRAMS {
+        for (mtu, has) in [("10", 1500), ("67", 1500), ("0", 1500), ("1280", 1280), ("65520", 65520)] {
+            let out =
+                super::spawn(bed, program, &format!("--config-net -m {mtu} {}", super::NO_PORTS), script).output();
+            out.assert_code(0);
+            assert!(out.stdout.contains(&format!("mtu {has} ")), "{program} -m {mtu}\n{out}");
+            let is_small = mtu == "10" || mtu == "67";
+            let note = format!("MTU {mtu} is too small for IPv4 (minimum 68)");
+            // The peer tells so even of 0, which is no MTU.
+            assert!(out.stderr.contains(&note) == is_small || mtu == "0", "{program} -m {mtu}\n{out}");
+        }
+        let out = bed.sh(&format!("exec {program} --config-net -m 70000 -- true")).output();
+        // How large it may be depends on the release.
+        out.assert_code(1).assert_stderr(&["MTU 70000 too large (max 6552"]);
+    }
+}
+
+fn no_pid_file_is_left_when_it_fails(bed: &Bed) {
+    for options in
+        ["-t 80-80:80-80 -- true", "-- /nonexistent", "-t 5-3 -- true", "--foo", "3999999", "--netns /tmp/nope"]
+    {
+        let out = bed.sh(&format!("exec /mnt/as/pasta --config-net -q -P /tmp/pid {options}")).output();
+        out.assert_code(1);
+        assert!(!bed.path("/tmp/pid").exists(), "{options}\n{out}");
+    }
+    let container = crate::attach::Container::new(bed);
+    let out = bed.sh(&format!("exec /mnt/as/pasta --config-net -P /tmp/pid -u 53-53:53-53 {}", container.pid)).output();
+    out.assert_code(1);
+    assert!(!bed.path("/tmp/pid").exists(), "{out}");
+    container.end();
 }

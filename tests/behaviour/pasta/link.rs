@@ -1,10 +1,10 @@
 //! The device and its addresses: what is given, and what those hear who ask for it.
 
-use super::{NO_PORTS, OURS, PROGRAMS, spawn};
+use super::{NO_PORTS, OURS, PROGRAMS, spawn, spawn_python};
 use crate::bed::{Bed, FAR4, HOST4, HOST6, WORLD4, port};
 
 only!(Plain as_user: names_and_numbers_can_be_given, given_addresses_and_gateways, one_family_alone, dhclient_gets_the_hosts_address,
-    dhclient_gets_the_hosts_ipv6_address, handed_out_names, a_host_without_a_network, protocols_can_be_switched_off);
+    dhclient_gets_the_hosts_ipv6_address, handed_out_names, names_of_the_client, a_host_without_a_network, protocols_can_be_switched_off);
 
 fn names_and_numbers_can_be_given(bed: &Bed) {
     for program in PROGRAMS {
@@ -101,6 +101,55 @@ fn handed_out_names(bed: &Bed) {
     }
     let out = spawn(bed, OURS, &format!("--dhcp-dns {NO_PORTS}"), &script).ok();
     assert!(out.lines().any(|line| line == format!("dns={WORLD4}")), "the host's own\n{out}");
+}
+
+/// Asks as clients of DHCP and DHCPv6 do, and prints what these are to be called.
+const ASK_FOR_NAMES: &str = "import subprocess
+open('/proc/sys/net/ipv6/conf/eth0/accept_dad', 'w').write('0')
+subprocess.run(['ip', 'link', 'set', 'eth0', 'up'], check=True)
+def bound(family, port):
+    s = socket.socket(family, socket.SOCK_DGRAM); s.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, b'eth0')
+    s.settimeout(9); s.bind(('', port)); return s
+mac = bytes.fromhex(open('/sys/class/net/eth0/address').read().strip().replace(':', ''))
+s = bound(socket.AF_INET, 68); s.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+discover = struct.pack('!BBBBIHH16x', 1, 1, 6, 0, 7, 0, 0x8000) + mac + bytes(202) + bytes([99, 130, 83, 99, 53, 1, 1, 255])
+s.sendto(discover, ('255.255.255.255', 67))
+options = s.recv(2000)[240:]
+while options[0] != 255:
+    length = 2 + options[1]
+    if options[0] in (12, 81): print(options[0], options[2:length].hex())
+    options = options[length:]
+def option(code, value): return struct.pack('!HH', code, len(value)) + value
+until = time.monotonic() + 5
+while 'fe80' not in subprocess.getoutput('ip -6 -o address show dev eth0 -tentative') and time.monotonic() < until: time.sleep(0.05)
+s = bound(socket.AF_INET6, 546)
+for flags in (0, 1):
+    solicit = bytes([1, 0, 0, flags]) + option(1, bytes([0, 3, 0, 1]) + mac) + option(3, bytes(12)) + option(39, bytes([flags, 1, 99, 0]))
+    s.sendto(solicit, ('ff02::1:2', 547, 0, socket.if_nametoindex('eth0')))
+    options = s.recv(2000)[4:]
+    while options:
+        code, length = struct.unpack('!HH', options[:4])
+        if code == 39: print(code, options[4:4 + length].hex())
+        options = options[4 + length:]
+";
+
+fn names_of_the_client(bed: &Bed) {
+    let wire = "03626f78076578616d706c65036f726700";
+    // Flags: in wire format; nobody updates the DNS; the client that wants it updated is overruled.
+    let fqdn = [format!("81 04ffff{wire}"), format!("39 00{wire}"), format!("39 02{wire}")];
+    for program in PROGRAMS {
+        let ask = |options: &str| spawn_python(bed, program, &format!("{options} {NO_PORTS}"), ASK_FOR_NAMES).ok();
+        assert_eq!(
+            ask("-H box --fqdn box.example.org").lines().collect::<Vec<_>>(),
+            ["12 626f78", &fqdn[0], &fqdn[1], &fqdn[2]],
+            "{program}"
+        );
+        assert_eq!(ask("--fqdn box.example.org"), fqdn.join("\n"), "{program}");
+        assert_eq!(ask("-H '' --fqdn ''"), "", "{program}: an empty name is none");
+    }
+    // One dot at the end is the root, which is there anyway; the peer says it twice.
+    let out = spawn_python(bed, OURS, &format!("--fqdn box.example.org. {NO_PORTS}"), ASK_FOR_NAMES).ok();
+    assert_eq!(out, fqdn.join("\n"));
 }
 
 fn a_host_without_a_network(bed: &Bed) {

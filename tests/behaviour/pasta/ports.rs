@@ -8,7 +8,8 @@ use crate::published::{host, world};
 
 only!(Plain as_user: tcp_ports_lead_in, udp_ports_lead_in, ranges_and_exclusions, addresses_and_interfaces,
     clients_are_known_by_their_addresses, loopback_to_loopback, without_splice, ports_follow_what_listens_inside,
-    the_hosts_ports_follow_too, the_hosts_ports_by_number, udp_follows_tcp, a_link_local_name_for_the_host);
+    the_hosts_ports_follow_too, the_hosts_ports_by_number, udp_follows_tcp, a_link_local_name_for_the_host,
+    targets_of_the_other_family);
 
 /// Says on connection who it talks to; echoes datagrams with the name of the sender.
 const SERVER: &str = "import threading
@@ -290,5 +291,20 @@ fn udp_follows_tcp(bed: &Bed) {
         "the host's port is there before the container's"
     );
     clients(bed, "world", &format!("connect('{HOST4}', 18501); time.sleep(0.5); check(ask('{HOST4}', 18501))"));
+    end(bed, OURS, process);
+}
+
+fn targets_of_the_other_family(bed: &Bed) {
+    // The peer of Debian 13 knows no targets.
+    let options = format!(
+        "--config-net -t 0.0.0.0/18080:[{HOST6}]/8080 -t [::]/18081:{HOST4}/8081 -u 0.0.0.0/15353:[{HOST6}]/5353 -u [::]/15354:{HOST4}/5354 -T none -U none"
+    );
+    let script = "tcp(8080); tcp(8081, '0.0.0.0'); datagrams(5353); datagrams(5354, '0.0.0.0')";
+    let process = server(bed, OURS, &options, script);
+    let client = format!(
+        "check(who('{HOST4}', 18080)); check(who('{HOST6}', 18081))
+check(ask('{HOST4}', 15353).startswith('hello ')); check(ask('{HOST6}', 15354).startswith('hello '))"
+    );
+    clients(bed, "world", &client);
     end(bed, OURS, process);
 }

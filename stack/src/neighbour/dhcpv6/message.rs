@@ -72,6 +72,8 @@ pub(super) struct Message<'a> {
     /// Options that the client asks for, two bytes each; `None` when it doesn't say.
     wants: Option<&'a [u8]>,
     pub rapid_commit: bool,
+    /// Whether the client wants its name put into the DNS by the server (RFC 4704 section 4.1, the S bit).
+    pub wants_name_update: bool,
 }
 
 impl<'a> Message<'a> {
@@ -97,6 +99,7 @@ impl<'a> Message<'a> {
             associations: Vec::new(),
             wants: None,
             rapid_commit: false,
+            wants_name_update: false,
         };
         for option in Options(options) {
             message.read(option?)?;
@@ -112,6 +115,7 @@ impl<'a> Message<'a> {
             code::OPTION_REQUEST if value.len().is_multiple_of(2) => self.wants = Some(value),
             code::OPTION_REQUEST => return None,
             code::RAPID_COMMIT => self.rapid_commit = true,
+            code::CLIENT_FQDN => self.wants_name_update = value.first().is_some_and(|flags| flags & 1 != 0),
             code::IA_NA | code::IA_TA | code::IA_PD => {
                 let association = Association::parse(code, value)?;
                 if self.associations.len() < MAX_ASSOCIATIONS {

@@ -80,8 +80,9 @@ impl Reply<'_> {
             option(out, code::DNS, &servers);
         }
         if let Some(name) = &self.config.client_name.domain {
-            // The server has not put the name into the DNS, and the client need not (RFC 4704 section 4.1).
-            option(out, code::CLIENT_FQDN, &[&[0][..], &domain::encode(std::slice::from_ref(name))].concat());
+            // Nobody puts the name into the DNS; who wanted that is overruled, by the O bit (RFC 4704 section 4.1).
+            let flags = u8::from(self.message.wants_name_update) << 1;
+            option(out, code::CLIENT_FQDN, &[&[flags][..], &domain::encode(std::slice::from_ref(name))].concat());
         }
         if !self.search.is_empty() && self.message.wants(code::SEARCH) {
             option(out, code::SEARCH, self.search);

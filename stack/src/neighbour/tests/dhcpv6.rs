@@ -38,6 +38,11 @@ fn association(id: u8, addresses: &[&str]) -> Vec<u8> {
 
 /// The payload of the answer to a message of a kind with options.
 fn answer(kind: u8, parts: &[Vec<u8>]) -> Option<Vec<u8>> {
+    answer_of(config(), kind, parts)
+}
+
+/// The same of another link.
+fn answer_of(config: LinkConfig, kind: u8, parts: &[Vec<u8>]) -> Option<Vec<u8>> {
     let payload = [&[kind, 1, 2, 3][..], &parts.concat()].concat();
     let ip = Ipv6Header {
         src: "fe80::64".parse().unwrap(),
@@ -47,7 +52,7 @@ fn answer(kind: u8, parts: &[Vec<u8>]) -> Option<Vec<u8>> {
     };
     let ports = Ports { src: 546, dst: 547 };
     let frame = udp6(Ethernet { src: CONTAINER_MAC, dst: MAC }, ip, ports, &payload).unwrap();
-    let reply = ask(&Link::new(config()), &frame)?;
+    let reply = ask(&Link::new(config), &frame)?;
     let (src, dst, mac, datagram) = datagram(&reply);
     assert_eq!((src, dst, mac), (LINK_LOCAL.into(), ip.src.into(), CONTAINER_MAC.0));
     assert_eq!((datagram.src_port, datagram.dst_port), (547, 546));
@@ -93,6 +98,22 @@ fn dhclient_asks_for_parameters_and_releases() {
     let frame = ask(&link, testdata!("dhclient6_release")).unwrap();
     let payload = datagram(&frame).3.payload;
     assert_eq!((payload[0], find(&options(&payload[4..]), 13)), (7, Some(&[0, 0][..])));
+}
+
+#[test]
+fn a_name_for_the_client() {
+    let named =
+        || LinkConfig { client_name: ClientName { host: None, domain: Some("box.example".into()) }, ..config() };
+    let name = |flags: u8| [&[flags][..], b"\x03box\x07example\0"].concat();
+    // Who wants the server to tell the DNS hears that it won't.
+    for (asked, said) in [(None, 0), (Some(0), 0), (Some(1), 2), (Some(4), 0)] {
+        let mut parts = vec![client(), association(1, &[])];
+        parts.extend(asked.map(|flags| option(39, &[&[flags][..], b"\x02me\0"].concat())));
+        let reply = answer_of(named(), 1, &parts).unwrap();
+        assert_eq!(find(&options(&reply[4..]), 39), Some(&name(said)[..]), "{asked:?}");
+    }
+    let reply = answer(1, &[client(), association(1, &[]), option(39, &[])]).unwrap();
+    assert_eq!(find(&options(&reply[4..]), 39), None);
 }
 
 #[test]
