@@ -19,8 +19,9 @@ from . import syscalls
 SERVER4, SERVER6 = "198.51.100.1", "2001:db8:5e::1"
 # The TCP ports of `load serve` that are published by those that publish.
 SERVED = range(7001, 7005)
-# The user that the proxies run as.
+# The user that proxies run as when they are alone, and the first of those that they have for themselves otherwise.
 USER = 65534
+USERS = 61000
 
 # What the bed's own namespaces differ in from a fresh one, so that no row measures a table that is full.
 SETTINGS = {
@@ -124,12 +125,14 @@ class Bed:
         self.home = directory / "home"
         self.home.mkdir()
         os.chown(self.home, USER, USER)
+        self.home.chmod(0o1777)
         self.server = Namespace.make()
         self.server.ip("link", "set", "lo", "up")
         self.server.ip("addr", "add", f"{SERVER4}/32", "dev", "lo")
         self.server.ip("addr", "add", f"{SERVER6}/128", "dev", "lo", "nodad")
         self._plain = Host(self.server, 0, "203.0.113", "2001:db8:cafe")
         self._wide = None
+        self._users = {}
         self._servers = 0
         # Those that look for the host's name server find this one, which `measure/names.py` starts.
         conf = directory / "resolv.conf"
@@ -143,6 +146,12 @@ class Bed:
         address = f"198.51.100.{1 + self._servers}"
         self.server.ip("addr", "add", f"{address}/32", "dev", "lo")
         return start_server(self, self.server, address), address
+
+    def user(self, contender):
+        """The user that a contender's proxies run as: one of its own, unless it looks for itself in /etc/subuid."""
+        if contender.makes_container:
+            return USER
+        return self._users.setdefault(contender.name, USERS + len(self._users))
 
     def host(self, contender):
         """The host that a contender's proxy runs on."""

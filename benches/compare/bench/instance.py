@@ -7,17 +7,17 @@ import time
 
 from . import load as loads
 from . import processes
-from .bed import SERVED, SERVER4, SERVER6, Namespace, start_server
+from .bed import SERVED, SERVER4, SERVER6, USER, Namespace, start_server
 from .profile import profiled
 
 
 class Container:
-    """A user and a network namespace of the bed's user, held by a process that sleeps."""
+    """A user's own user and network namespace, held by a process that sleeps."""
 
-    def __init__(self, bed, host):
+    def __init__(self, bed, host, user=USER):
         self.holder = subprocess.Popen(
             ["unshare", "--user", "--map-root-user", "--net", "sh", "-c", "echo made; exec sleep infinity"],
-            preexec_fn=processes.as_user(host.namespace),
+            preexec_fn=processes.as_user(host.namespace, user),
             env=processes.environment(bed.home),
             stdout=subprocess.PIPE,
         )
@@ -48,6 +48,8 @@ class Instance:
     def __init__(self, bed, contender, mtu):
         self.bed, self.contender, self.mtu = bed, contender, mtu
         self.host = bed.host(contender)
+        # What a user may have (pipes, above all) is not to be shared with the others.
+        self.user = bed.user(contender)
         self.container = self.proxy = None
         self.log = bed.directory / f"{re.sub(r'[^a-z0-9+]+', '_', contender.name)}-{mtu}.log"
         if not contender.has_proxy:
@@ -56,7 +58,7 @@ class Instance:
         if contender.makes_container:
             self.namespace = None
         else:
-            self.container = Container(bed, self.host)
+            self.container = Container(bed, self.host, self.user)
             self.namespace = self.container.namespace
         try:
             self._start()
@@ -70,7 +72,7 @@ class Instance:
     def _start(self):
         self.proxy = subprocess.Popen(
             [str(word) for word in self._command()],
-            preexec_fn=processes.as_user(self.host.namespace),
+            preexec_fn=processes.as_user(self.host.namespace, self.user),
             env=processes.environment(self.bed.home),
             stdin=subprocess.DEVNULL,
             stdout=self.log.open("w"),

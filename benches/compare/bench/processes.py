@@ -46,16 +46,16 @@ def _read(path):
         return ""
 
 
-def as_user(namespace, descriptors=1024):
-    """For a child between fork and exec: the bed's user, in a namespace, with the customary soft limit of descriptors."""
+def as_user(namespace, user=USER, descriptors=1024):
+    """For a child between fork and exec: a user, in a namespace, with the customary soft limit of descriptors."""
 
     def prepare():
         namespace.enter()
         _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (min(descriptors, hard), hard))
         os.setgroups([])
-        os.setgid(USER)
-        os.setuid(USER)
+        os.setgid(user)
+        os.setuid(user)
 
     return prepare
 
