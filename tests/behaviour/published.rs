@@ -20,9 +20,10 @@ impl Server {
         Server::ready(bed.run_python(options, script).spawn())
     }
 
-    /// Waits until a server is ready.
+    /// Waits until a server is ready, and rnet has noticed: some 30 ms, more when the machine is busy.
     pub fn ready(process: Proc) -> Server {
         process.wait_for("\"ready\"");
+        std::thread::sleep(Duration::from_millis(150));
         Server(process)
     }
 
