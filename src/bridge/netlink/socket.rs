@@ -25,6 +25,9 @@ pub const REPLACE: u16 = 0x100;
 /// NLM_F_APPEND
 pub const APPEND: u16 = 0x800;
 
+/// Room for what comes at once. The kernel puts as much of a dump into one datagram as it has seen room for, up to 32 KiB.
+const ROOM: usize = 256 << 10;
+
 /// A dump that keeps being interrupted by changes is given up after so many attempts.
 const DUMP_ATTEMPTS: usize = 20;
 
@@ -41,6 +44,8 @@ pub struct Answer {
 pub struct NetlinkSocket {
     socket: Socket,
     sequence: u32,
+    /// What was received last.
+    room: Vec<u8>,
 }
 
 impl NetlinkSocket {
@@ -53,7 +58,7 @@ impl NetlinkSocket {
         let _ = socket.set_rx_buf_sz(4_u32 << 20);
         // Old kernels do not have it, and check less.
         let _ = socket.set_netlink_get_strict_chk(true);
-        Ok(NetlinkSocket { socket, sequence: 0 })
+        Ok(NetlinkSocket { socket, sequence: 0, room: Vec::with_capacity(ROOM) })
     }
 
     /// Sends a request and waits for its acknowledgement.
@@ -83,8 +88,8 @@ impl NetlinkSocket {
         self.socket.send(&message, 0).map_err(errno)?;
         let (mut answers, mut interrupted) = (Vec::new(), false);
         loop {
-            let (bytes, _) = self.socket.recv_from_full().map_err(errno)?;
-            for part in Parts(&bytes) {
+            self.receive()?;
+            for part in Parts(&self.room) {
                 if part.sequence != self.sequence {
                     continue;
                 }
@@ -103,6 +108,14 @@ impl NetlinkSocket {
         }
     }
 
+    fn receive(&mut self) -> nix::Result<()> {
+        self.room.clear();
+        self.room.reserve(ROOM);
+        let most = self.room.capacity();
+        let length = self.socket.recv(&mut self.room, libc::MSG_TRUNC).map_err(errno)?;
+        if length > most { Err(Errno::EMSGSIZE) } else { Ok(()) }
+    }
+
     /// Sends several messages as one datagram, one of which must ask for an acknowledgement (nfnetlink answers all
     /// together, in order). Errors come back by the position of their message; an empty list means that all went well.
     pub fn batch(&mut self, messages: &Batch) -> nix::Result<Vec<(usize, Errno)>> {
@@ -117,8 +130,8 @@ impl NetlinkSocket {
         self.socket.send(&bytes, 0).map_err(errno)?;
         let mut failures = Vec::new();
         loop {
-            let (bytes, _) = self.socket.recv_from_full().map_err(errno)?;
-            for part in Parts(&bytes) {
+            self.receive()?;
+            for part in Parts(&self.room) {
                 let index = part.sequence.wrapping_sub(self.sequence) as usize;
                 if part.kind != NLMSG_ERROR || index >= messages.starts.len() {
                     continue;
